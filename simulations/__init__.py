@@ -1,0 +1,1 @@
+"""Engines, launcher and command line that drive the federation from outside."""

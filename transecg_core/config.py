@@ -1,0 +1,241 @@
+"""Every public option, in one validated model.
+
+The options are flat and kebab-case because Flower's run config is flat. They are
+parsed once, at the edge, by `parse`; everything inside works with the frozen
+`RunConfig`, whose ``auto`` values are already resolved.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from transecg_core.errors import UserError
+
+Cohort = Literal["synthetic", "real"]
+Profile = Literal["quick", "default", "full"]
+PrivacyUnit = Literal["none", "window", "participant"]
+Protocol = Literal["auto", "random-window", "later-in-record", "other-record", "other-session"]
+Task = Literal["participant", "sex", "age", "beat", "diagnosis"]
+TASKS: tuple[str, ...] = get_args(Task)
+UTILITY_TASKS: tuple[str, ...] = ("sex", "age", "beat", "diagnosis")
+
+SITES: dict[str, tuple[str, ...]] = {
+    "synthetic": ("synth-a", "synth-b", "synth-c", "synth-d"),
+    "real": ("ecgiddb", "mitdb", "ludb", "ptbxl"),
+}
+MAX_SITES = 64
+Auto = Literal["auto"]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+
+
+@dataclass(frozen=True)
+class ProfileSettings:
+    """What a profile decides for every option left at ``auto``, and for the audit."""
+
+    num_server_rounds: int
+    local_steps: int
+    synthetic_participants: int
+    bootstrap: int
+    attribution_windows: int
+
+
+PROFILES: dict[str, ProfileSettings] = {
+    "quick": ProfileSettings(3, 20, 10, 200, 60),
+    "default": ProfileSettings(12, 40, 24, 1000, 200),
+    "full": ProfileSettings(30, 60, 24, 2000, 400),
+}
+
+
+class RunConfig(BaseModel):
+    """One run, fully specified; see ``docs/configuration.md`` for the table."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=lambda name: name.replace("_", "-"),
+        allow_inf_nan=False,
+    )
+
+    cohort: Cohort = Field("synthetic", description="embedded synthetic federation, or the four public datasets")
+    sites: str = Field("auto", description="comma-separated site names; auto: the cohort's four")
+    data_root: str = Field("", description="folder that holds ecgiddb/, mitdb/, ludb/, ptbxl/ (cohort=real)")
+    participants_per_site: Auto | Annotated[int, Field(ge=2, le=100_000)] = Field(
+        "auto", description="people drawn per synthetic site, or a cap on a real one; auto: profile, or all"
+    )
+    tasks: str = Field("auto", description="comma-separated tasks; auto: all five, without participant under privacy")
+    protocol: Protocol = Field("auto", description="how probes are kept apart from training windows")
+    audit_split: Literal["halves", "none"] = Field("halves", description="hold a random half of the people out")
+    patch: Literal[5, 10] = Field(5, description="samples per token at 250 Hz; 5 (20 ms) resolves the components")
+    trainable: Literal["full", "bitfit", "head"] = Field("full", description="which parameters training may move")
+    num_server_rounds: Auto | Count = Field("auto", description="federated rounds")
+    local_steps: Auto | Count = Field("auto", description="optimizer steps per site and round")
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = Field(32, description="windows per step (expected, under DP)")
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(0.002, description="peak AdamW step, cosine decay")
+    privacy: PrivacyUnit = Field("none", description="unit of differential privacy")
+    target_epsilon: Annotated[float, Field(gt=0, le=1000)] = Field(8.0, description="run epsilon for that unit")
+    delta: Annotated[float, Field(gt=0, lt=1)] = Field(1e-5, description="run delta; at most 1/(10 n)")
+    clip_norm: Annotated[float, Field(gt=0, le=1000)] = Field(1.0, description="L2 bound of one unit's gradient")
+    noise: Literal["calibrated", "off"] = Field("calibrated", description="off: clip only, no guarantee (reference arm)")
+    max_windows_per_participant: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        48, description="public cap on a person's training windows"
+    )
+    round_timeout: Annotated[float, Field(gt=0, le=86_400)] = Field(1800.0, description="seconds to wait for a round")
+    profile: Profile = Field("default", description="quick, default or full: see docs/configuration.md")
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(0, description="every random choice follows from it")
+    output_dir: str = Field("runs", description="folder that receives the run folder")
+
+    @field_validator("sites", "tasks")
+    @classmethod
+    def _names(cls, value: str) -> str:
+        names = [name.strip() for name in value.split(",")]
+        if not all(names) or len(set(names)) != len(names):
+            raise ValueError("give distinct names separated by commas, or auto")
+        return ",".join(names)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunConfig:
+        _check_sites(self)
+        _check_tasks(self)
+        if self.noise == "off" and self.privacy == "none":
+            raise ValueError("noise=off needs privacy=window or privacy=participant; it is their reference arm")
+        if self.trainable == "head" and not set(self.task_names) - {"participant"}:
+            raise ValueError("trainable=head has nothing shared to train with tasks=participant; add a utility task")
+        return self
+
+    @property
+    def settings(self) -> ProfileSettings:
+        """What the profile decides."""
+        return PROFILES[self.profile]
+
+    @property
+    def site_names(self) -> tuple[str, ...]:
+        """Expected sites, sorted: the order of every sum and table."""
+        return tuple(sorted(SITES[self.cohort] if self.sites == "auto" else self.sites.split(",")))
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Tasks in canonical order, with ``auto`` resolved."""
+        if self.tasks == "auto":
+            return UTILITY_TASKS if self.privacy != "none" else TASKS
+        return tuple(task for task in TASKS if task in self.tasks.split(","))
+
+    @property
+    def rounds(self) -> int:
+        """Federated rounds, with ``auto`` resolved."""
+        return self.settings.num_server_rounds if self.num_server_rounds == "auto" else self.num_server_rounds
+
+    @property
+    def steps(self) -> int:
+        """Local steps per site and round, with ``auto`` resolved."""
+        return self.settings.local_steps if self.local_steps == "auto" else self.local_steps
+
+    @property
+    def people(self) -> int | None:
+        """Participants per synthetic site, or the cap on a real site (None: everybody)."""
+        if self.participants_per_site != "auto":
+            return self.participants_per_site
+        return self.settings.synthetic_participants if self.cohort == "synthetic" else None
+
+
+def _check_sites(cfg: RunConfig) -> None:
+    known = SITES[cfg.cohort]
+    for site in cfg.site_names:
+        if site not in known:
+            raise ValueError(f"sites: no {cfg.cohort} site named '{site}'{_nearest(site, known)}")
+    if len(cfg.site_names) < 2:
+        raise ValueError("sites: a federation needs at least two")
+    if cfg.cohort == "real" and not cfg.data_root:
+        raise ValueError("cohort=real needs data-root=FOLDER (the folder that holds ecgiddb/, mitdb/, ludb/, ptbxl/)")
+
+
+def _check_tasks(cfg: RunConfig) -> None:
+    if cfg.tasks != "auto":
+        for task in cfg.tasks.split(","):
+            if task not in TASKS:
+                raise ValueError(f"tasks: no task named '{task}'{_nearest(task, TASKS)}")
+    if cfg.privacy == "participant" and "participant" in cfg.task_names:
+        raise ValueError(
+            "tasks: the participant task couples people through its softmax, so participant-level privacy "
+            "can't cover it yet; leave it out (tasks=auto does)"
+        )
+
+
+def _nearest(word: str, words: Any) -> str:
+    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.0)
+    return f"; nearest valid: {close[0]}" if close else ""
+
+
+def option_names() -> tuple[str, ...]:
+    """Return every public key, in declaration order."""
+    return tuple(field.alias or name for name, field in RunConfig.model_fields.items())
+
+
+def defaults() -> dict[str, str | int | float]:
+    """Return key -> default, exactly as ``pyproject.toml`` must declare them."""
+    return {field.alias or name: field.default for name, field in RunConfig.model_fields.items()}
+
+
+def parse(options: Mapping[str, Any]) -> RunConfig:
+    """Validate flat kebab-case options.
+
+    Raises
+    ------
+    UserError
+        One line with the key, what is wrong, and the nearest valid key or the remedy.
+    """
+    for key in options:
+        if key not in option_names():
+            raise UserError(f"unknown option '{key}'{_nearest(key, option_names())}")
+    try:
+        return RunConfig.model_validate(dict(options))
+    except ValidationError as error:
+        raise UserError(_one_line(error)) from None
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
+    key = str(first["loc"][0])
+    allowed = [str(e["msg"]).removeprefix("Value error, ") for e in error.errors() if str(e["loc"][0]) == key]
+    return f"{key}={first['input']!r}: {'; or '.join(dict.fromkeys(allowed))}"
+
+
+def parse_text(pairs: Mapping[str, str]) -> RunConfig:
+    """Validate options given as text (``key=value`` on a command line), typed by the schema.
+
+    Raises
+    ------
+    UserError
+        As `parse`.
+    """
+    return parse({key: _typed(key, text) for key, text in pairs.items()})
+
+
+def _typed(key: str, text: str) -> str | int | float:
+    """Return `text` as a number where the option takes one and `text` reads as one."""
+    field = RunConfig.model_fields.get(key.replace("-", "_"))
+    if field is None or field.annotation is str:
+        return text
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        return number if math.isfinite(number) else text
+    return text
+
+
+def resolve_paths(cfg: RunConfig, base: Path) -> RunConfig:
+    """Return `cfg` with ``data-root`` and ``output-dir`` made absolute against `base`."""
+    root = str((base / Path(cfg.data_root).expanduser()).resolve()) if cfg.data_root else ""
+    out = str((base / Path(cfg.output_dir).expanduser()).resolve())
+    return cfg.model_copy(update={"data_root": root, "output_dir": out})

@@ -1,0 +1,67 @@
+"""Model-ready windows: the contract between signals and everything after them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from transecg_core.cohorts.schema import Diagnosis, Sex
+
+FS_HZ = 250.0
+WINDOW = 200
+"""Samples per window (L): R - 0.30 s .. R + 0.50 s at 250 Hz."""
+R_OFFSET = 75
+"""Index of the R peak inside a window."""
+
+
+@dataclass(frozen=True)
+class RecordInfo:
+    """What is known about one record; ``participant`` is the local id."""
+
+    participant: str
+    session: int
+    record: str
+    lead: str
+    duration_s: float
+    age: float | None
+    sex: Sex | None
+    diagnosis: Diagnosis | None
+
+
+@dataclass(frozen=True)
+class Windows:
+    """All windows of one site.
+
+    Attributes
+    ----------
+    x_NL
+        float32, z-normed windows (N, L = 200) at 250 Hz; may be memory-mapped read-only.
+    participant_N, record_N
+        int32 indices into `participants` and `records`.
+    session_N
+        int16 session rank.
+    beat_N
+        uint8 code of `transecg_core.cohorts.schema.BEATS`, or ``UNKNOWN``.
+    component_NL
+        uint8 component code per sample.
+    r_sample_N
+        int64 position of the R peak in its record at 250 Hz; rows of a record ascend.
+    skipped
+        Reason -> count over records and windows.
+    """
+
+    x_NL: np.ndarray
+    participant_N: np.ndarray
+    session_N: np.ndarray
+    record_N: np.ndarray
+    beat_N: np.ndarray
+    component_NL: np.ndarray
+    r_sample_N: np.ndarray
+    participants: tuple[str, ...]
+    records: tuple[RecordInfo, ...]
+    skipped: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return int(self.x_NL.shape[0])
