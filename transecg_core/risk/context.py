@@ -1,0 +1,70 @@
+"""What an audit is handed: the trained model and every site's windows, splits and coins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from transecg_core.model.heads import SiteModel
+from transecg_core.signals.schema import Windows
+from transecg_core.splits.protocols import Split
+
+if TYPE_CHECKING:
+    from transecg_core.privacy.ceilings import CeilingCurve
+
+
+@dataclass(frozen=True)
+class AuditSite:
+    """One site as the audit sees it.
+
+    Attributes
+    ----------
+    person_P
+        Canonical person per local participant index (P participants).
+    member_P
+        bool (P,): whether the model was trained on the participant.
+    """
+
+    name: str
+    windows: Windows
+    split: Split
+    person_P: tuple[str, ...]
+    member_P: np.ndarray
+
+
+@dataclass(frozen=True)
+class AuditContext:
+    """Everything an audit may use; each attack is handed only a declared part of it.
+
+    Attributes
+    ----------
+    sites
+        Sorted by name.
+    model
+        Trained encoder and shared heads; never a participant head.
+    random_model
+        The same architecture, freshly initialised.
+    tasks
+        Tasks trained, with shared heads or locally.
+    membership
+        Whether an independent fair coin held about half of the people out of training.
+    bootstrap
+        Resamples of people behind each interval.
+    attribution_windows
+        Windows that the attribution may look at.
+    ceilings
+        Site -> participant-level trade-off curve; None without differential privacy.
+    """
+
+    sites: tuple[AuditSite, ...]
+    model: SiteModel
+    random_model: SiteModel
+    tasks: tuple[str, ...]
+    membership: bool
+    bootstrap: int
+    seed: int
+    attribution_windows: int
+    ceilings: Mapping[str, CeilingCurve] | None
