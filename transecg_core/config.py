@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from transecg_core.errors import UserError
 
-Cohort = Literal["synthetic", "real"]
+Cohort = Literal["synthetic", "real", "node"]
 Profile = Literal["quick", "default", "full"]
 PrivacyUnit = Literal["none", "window", "participant"]
 Protocol = Literal["auto", "random-window", "later-in-record", "other-record", "other-session"]
@@ -30,6 +31,8 @@ SITES: dict[str, tuple[str, ...]] = {
     "synthetic": ("synth-a", "synth-b", "synth-c", "synth-d"),
     "real": ("ecgiddb", "mitdb", "ludb", "ptbxl"),
 }
+"""Sites that a run can name; with ``cohort=node`` each institution's SuperNode names its own."""
+SITE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 MAX_SITES = 64
 Auto = Literal["auto"]
 Count = Annotated[int, Field(ge=1, le=100_000)]
@@ -63,7 +66,7 @@ class RunConfig(BaseModel):
         allow_inf_nan=False,
     )
 
-    cohort: Cohort = Field("synthetic", description="embedded synthetic federation, or the four public datasets")
+    cohort: Cohort = Field("synthetic", description="embedded synthetic federation, four public datasets, or each node's own data")
     sites: str = Field("auto", description="comma-separated site names; auto: the cohort's four")
     data_root: str = Field("", description="folder that holds ecgiddb/, mitdb/, ludb/, ptbxl/ (cohort=real)")
     participants_per_site: Auto | Annotated[int, Field(ge=2, le=100_000)] = Field(
@@ -117,7 +120,8 @@ class RunConfig(BaseModel):
     @property
     def site_names(self) -> tuple[str, ...]:
         """Expected sites, sorted: the order of every sum and table."""
-        return tuple(sorted(SITES[self.cohort] if self.sites == "auto" else self.sites.split(",")))
+        auto = self.sites == "auto" and self.cohort != "node"
+        return tuple(sorted(SITES[self.cohort] if auto else self.sites.split(",")))
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -145,12 +149,16 @@ class RunConfig(BaseModel):
 
 
 def _check_sites(cfg: RunConfig) -> None:
-    known = SITES[cfg.cohort]
+    if cfg.cohort == "node" and cfg.sites == "auto":
+        raise ValueError("cohort=node needs sites=NAME,NAME,... (the names that the SuperNodes declare)")
+    known = SITES.get(cfg.cohort)
     for site in cfg.site_names:
-        if site not in known:
+        if not SITE_NAME.fullmatch(site):
+            raise ValueError(f"sites: '{site}' is no site name; use a-z, 0-9 and hyphens, 32 at most")
+        if known is not None and site not in known:
             raise ValueError(f"sites: no {cfg.cohort} site named '{site}'{_nearest(site, known)}")
-    if len(cfg.site_names) < 2:
-        raise ValueError("sites: a federation needs at least two")
+    if not 2 <= len(cfg.site_names) <= MAX_SITES:
+        raise ValueError(f"sites: a federation has between 2 and {MAX_SITES} sites")
     if cfg.cohort == "real" and not cfg.data_root:
         raise ValueError("cohort=real needs data-root=FOLDER (the folder that holds ecgiddb/, mitdb/, ludb/, ptbxl/)")
 

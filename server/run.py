@@ -1,0 +1,159 @@
+"""One federated run from first contact to the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, RecordDict
+from flwr.serverapp import Grid
+from safetensors.torch import save
+from torch import Tensor
+
+from server.federation import Answer, Federation
+from server.strategy import MIN_SITES, Refused, Update, aggregate, check
+from transecg_core.config import RunConfig
+from transecg_core.errors import UserError
+from transecg_core.evaluation import RunRecord, SiteAccount, report_run
+from transecg_core.model.heads import new_site_model, shared_state
+from transecg_core.privacy.account import spent
+from transecg_core.seeds import seed_for
+
+Say = Callable[[str], None]
+
+
+def new_run_folder(cfg: RunConfig) -> Path:
+    """Create and return a run folder; an existing one is never touched.
+
+    Raises
+    ------
+    UserError
+        If ``output-dir`` can't be written.
+    """
+    base = Path(cfg.output_dir).expanduser().resolve()
+    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-seed{cfg.seed}"
+    for attempt in range(1000):
+        folder = base / (stem if attempt == 0 else f"{stem}-{attempt}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"output-dir={base}: {error.strerror}; choose a folder you can write") from None
+        return folder
+    raise UserError(f"output-dir={base}: no free folder name left; empty it")
+
+
+@dataclass
+class Coordinator:
+    """Drives the rounds; the server itself never trains and, outside simulation, sees no ECG."""
+
+    grid: Grid
+    cfg: RunConfig
+    folder: Path
+    run_id: str
+    say: Say
+    account: dict[str, SiteAccount] = field(default_factory=dict)
+    rounds: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self) -> Path:
+        """Train, audit and report.
+
+        Returns
+        -------
+        Path
+            The report page.
+
+        Raises
+        ------
+        UserError
+            For anything the user can mend; what was finished stays in the run folder.
+        """
+        federation = Federation(self.grid, self.cfg)
+        self.say(f"waiting for {len(self.cfg.site_names)} sites: {', '.join(self.cfg.site_names)}")
+        federation.connect()
+        described = self.describe(federation)
+        model = new_site_model(self.cfg.patch, self.cfg.task_names, seed_for(self.cfg.seed, "init"), participants=1)
+        weights = shared_state(model)
+        start = time.monotonic()
+        for number in range(1, self.cfg.rounds + 1):
+            weights = self.round(federation, number, weights)
+            self.progress(number, time.monotonic() - start)
+        record = RunRecord(self.cfg, federation.engine, self.rounds, self.account, described)
+        self.say("audit: risk and attribution")
+        return report_run(record, weights, self.folder, self.say)
+
+    def describe(self, federation: Federation) -> dict[str, dict[str, Any]]:
+        """Have every site read its data before any training; one bad site ends the run here."""
+        answers = federation.ask("query.describe", {site: self.order(site, 0) for site in self.cfg.site_names})
+        facts = {}
+        for site, answer in answers.items():
+            if answer.content is None:
+                raise UserError(f"site '{site}' can't take part: {answer.error}")
+            facts[site] = json.loads(str(answer.content["reply"]["facts"]))
+            row = facts[site]
+            self.say(f"site {site}: {row['participants']} participants, {row['records']} records, {row['windows']} windows")
+        return facts
+
+    def order(self, site: str, number: int, weights: Mapping[str, Tensor] | None = None) -> RecordDict:
+        """Return the message content that asks one site for one thing."""
+        order = {"site": site, "round": number, "run-folder": "" if self.cfg.cohort == "node" else str(self.folder)}
+        content = RecordDict({"order": ConfigRecord(order)})
+        if weights is not None:
+            content["weights"] = ArrayRecord(dict(weights))
+        return content
+
+    def round(self, federation: Federation, number: int, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run one round: all sites, or a named absence."""
+        answers = federation.ask("train", {site: self.order(site, number, weights) for site in self.cfg.site_names})
+        updates, absent = self.sort_out(answers, number, weights)
+        for site, reason in absent.items():
+            self.say(f"round {number}/{self.cfg.rounds}: site '{site}' is absent: {reason}")
+        self.rounds.append({"round": number, "loss": {s: u.loss for s, u in updates.items()}, "absent": absent})
+        if len(updates) < MIN_SITES:
+            raise UserError(f"round {number}: only {len(updates)} of {len(answers)} sites answered; "
+                            f"first reason: {next(iter(absent.values()))}")  # fmt: skip
+        merged = aggregate(updates, weights)
+        for site, update in updates.items():
+            self.account[site] = self.account.get(site, SiteAccount()).plus(update.mechanism, update.tasks)
+        write_atomically(self.folder / "checkpoint.safetensors", save(merged, {"round": str(number)}))
+        return merged
+
+    def sort_out(
+        self, answers: Mapping[str, Answer], number: int, weights: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Update], dict[str, str]]:
+        """Return the accepted updates and, for every other site, why it is absent."""
+        updates, absent = {}, {}
+        for site, answer in sorted(answers.items()):
+            if answer.content is None:
+                absent[site] = answer.error or "no answer"
+                continue
+            try:
+                updates[site] = check(answer.content, site, number, weights, self.cfg)
+            except Refused as refusal:
+                absent[site] = f"refused: {refusal}"
+        return updates, absent
+
+    def progress(self, number: int, elapsed_s: float) -> None:
+        """Say where the run stands: losses (where they may be told), epsilon, time left."""
+        losses = [f"{site} {loss:.3f}" for site, loss in self.rounds[-1]["loss"].items() if loss is not None]
+        left = elapsed_s / number * (self.cfg.rounds - number)
+        parts = [f"round {number}/{self.cfg.rounds}"]
+        parts += [f"loss {', '.join(losses)}"] if losses else []
+        if self.cfg.privacy != "none" and self.cfg.noise == "calibrated":
+            epsilon = max(spent(self.cfg, account.mechanism_steps()) for account in self.account.values())
+            parts.append(f"{self.cfg.privacy} epsilon {epsilon:.2f} of {self.cfg.target_epsilon:g}")
+        self.say("; ".join([*parts, f"{left:.0f} s of training left"]))
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a kill at any moment leaves the old one or the new one."""
+    scratch = path.with_suffix(path.suffix + ".part")
+    scratch.write_bytes(data)
+    os.replace(scratch, path)
