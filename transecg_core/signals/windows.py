@@ -1,0 +1,194 @@
+"""Recordings to windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from transecg_core.cohorts.schema import BEATS, COMPONENT_CODE, UNKNOWN, Recording, SiteSource, SkipLog
+from transecg_core.errors import UserError
+from transecg_core.signals import delineate, preprocess, quality, rpeaks
+from transecg_core.signals.schema import FS_HZ, R_OFFSET, WINDOW, RecordInfo, Windows
+
+MAX_PER_RECORD = 400
+NO_BEAT = "record: no usable heartbeat"
+EDGE = "window: beat at the edge of the record"
+FLAT = "window: flat"
+UNLIKE = f"window: correlation with the record's median beat below {quality.MIN_CORRELATION:g}"
+OVER_CAP = "window: over the cap per record"
+MISSED = "beat: reference beat not detected"
+
+
+@dataclass(frozen=True)
+class RecordWindows:
+    """Windows of one record; arrays as in `Windows`."""
+
+    x_NL: np.ndarray
+    beat_N: np.ndarray
+    component_NL: np.ndarray
+    r_sample_N: np.ndarray
+
+
+def build_windows(source: SiteSource, max_per_record: int = MAX_PER_RECORD) -> Windows:
+    """Read a site and cut it into windows.
+
+    Parameters
+    ----------
+    source
+        The site.
+    max_per_record
+        Most windows kept of one record: labelled V and S beats first, up to half
+        of it, the rest evenly spaced.
+
+    Returns
+    -------
+    Windows
+        Only participants and records with at least one window; everything left
+        out is counted in ``skipped``.
+
+    Raises
+    ------
+    UserError
+        If the site has no usable record.
+    """
+    skips = SkipLog()
+    participants: dict[str, int] = {}
+    infos: list[RecordInfo] = []
+    parts: list[RecordWindows] = []
+    owner: list[int] = []
+    for recording, part in _usable(source, max_per_record, skips):
+        owner.append(participants.setdefault(recording.participant, len(participants)))
+        infos.append(_info(recording))
+        parts.append(part)
+    if not parts:
+        reasons = (
+            "; ".join(f"{reason} ({count})" for reason, count in skips.counts().items()) or "nothing to read"
+        )
+        raise UserError(f"site '{source.name}': no usable record: {reasons}; check its data")
+    size = [part.x_NL.shape[0] for part in parts]
+    return Windows(
+        x_NL=np.concatenate([part.x_NL for part in parts]),
+        participant_N=np.repeat(np.asarray(owner, dtype=np.int32), size),
+        session_N=np.repeat(np.asarray([info.session for info in infos], dtype=np.int16), size),
+        record_N=np.repeat(np.arange(len(infos), dtype=np.int32), size),
+        beat_N=np.concatenate([part.beat_N for part in parts]),
+        component_NL=np.concatenate([part.component_NL for part in parts]),
+        r_sample_N=np.concatenate([part.r_sample_N for part in parts]),
+        participants=tuple(participants),
+        records=tuple(infos),
+        skipped=skips.counts(),
+    )
+
+
+def _usable(
+    source: SiteSource, max_per_record: int, skips: SkipLog
+) -> Iterator[tuple[Recording, RecordWindows]]:
+    for recording in source.read(skips):
+        try:
+            part = record_windows(recording, max_per_record, skips)
+        except ValueError as error:
+            skips.add(recording.record, f"record: {error}")
+            continue
+        if part is None:
+            skips.add(recording.record, NO_BEAT)
+        else:
+            yield recording, part
+
+
+def _info(recording: Recording) -> RecordInfo:
+    return RecordInfo(
+        participant=recording.participant,
+        session=recording.session,
+        record=recording.record,
+        lead=recording.lead,
+        duration_s=recording.signal_mv.shape[0] / recording.fs_hz,
+        age=recording.age,
+        sex=recording.sex,
+        diagnosis=recording.labels.diagnosis,
+    )
+
+
+def record_windows(recording: Recording, max_per_record: int, skips: SkipLog) -> RecordWindows | None:
+    """Cut one recording into windows; None if it has no usable heartbeat.
+
+    Raises
+    ------
+    ValueError
+        If the recording can't be cleaned (see `preprocess.clean`).
+    """
+    x_T = preprocess.clean(recording.signal_mv, recording.fs_hz)
+    all_r_B = rpeaks.detect(x_T)
+    all_beat_B = _beats(recording, all_r_B, skips)
+    inside_B = (all_r_B >= R_OFFSET) & (all_r_B - R_OFFSET + WINDOW <= x_T.shape[0])
+    skips.add(recording.record, EDGE, int((~inside_B).sum()))
+    r_B, beat_B = all_r_B[inside_B], all_beat_B[inside_B]
+    if r_B.size == 0:
+        return None
+    at_BL = r_B[:, None] + np.arange(-R_OFFSET, WINDOW - R_OFFSET)
+    x_BL = x_T[at_BL]
+    flat_B = quality.flat(x_BL)
+    good_B = quality.typical(x_BL, _ectopic(beat_B), flat_B)
+    skips.add(recording.record, FLAT, int(flat_B.sum()))
+    skips.add(recording.record, UNLIKE, int((~good_B & ~flat_B).sum()))
+    typical_r = r_B[good_B & ~_ectopic(beat_B)]
+    if not good_B.any():
+        return None
+    component_T = _components(x_T, all_r_B, all_beat_B, typical_r, recording.record, skips)
+    kept = np.flatnonzero(good_B)
+    kept = kept[_spread(beat_B[kept], max_per_record)]
+    skips.add(recording.record, OVER_CAP, int(good_B.sum()) - kept.size)
+    return RecordWindows(
+        x_NL=_znorm(x_BL[kept]),
+        beat_N=beat_B[kept],
+        component_NL=component_T[at_BL[kept]],
+        r_sample_N=r_B[kept],
+    )
+
+
+def _beats(recording: Recording, r_B: np.ndarray, skips: SkipLog) -> np.ndarray:
+    labels = recording.labels
+    if labels.beat_sample_B is None or labels.beat_class_B is None:
+        return np.full(r_B.size, UNKNOWN, dtype=np.uint8)
+    reference_A = preprocess.to_common_rate(labels.beat_sample_B, recording.fs_hz)
+    beat_B, missed = rpeaks.match_labels(r_B, reference_A, labels.beat_class_B)
+    skips.add(recording.record, MISSED, missed)
+    return beat_B
+
+
+def _ectopic(beat_B: np.ndarray) -> np.ndarray:
+    return np.asarray((beat_B != UNKNOWN) & (beat_B != BEATS.index("N")))
+
+
+def _components(
+    x_T: np.ndarray, r_B: np.ndarray, beat_B: np.ndarray, typical_r: np.ndarray, record: str, skips: SkipLog
+) -> np.ndarray:
+    bounds = delineate.delineate(x_T, r_B, typical_r if typical_r.size else r_B)
+    for note in bounds.notes:
+        skips.add(record, note)
+    code_T = delineate.component_codes(bounds, r_B, x_T.shape[0])
+    # The typical beat says nothing about a ventricular one: no P wave, a wide QRS, another T.
+    rr = bounds.rr_s * FS_HZ
+    wide = np.arange(-round(0.35 * rr), round(0.6 * rr))
+    at_VK = r_B[beat_B == BEATS.index("V")][:, None] + wide
+    code_T[at_VK[(at_VK >= 0) & (at_VK < x_T.shape[0])]] = COMPONENT_CODE["undefined"]
+    return code_T
+
+
+def _spread(beat_B: np.ndarray, cap: int) -> np.ndarray:
+    """Return indices of at most `cap` beats: V and S first up to half the cap, the rest evenly spaced."""
+    if beat_B.size <= cap:
+        return np.arange(beat_B.size)
+    rare, common = np.flatnonzero(_ectopic(beat_B)), np.flatnonzero(~_ectopic(beat_B))
+    n_rare = min(rare.size, max(cap // 2, cap - common.size))
+    return np.sort(np.concatenate([_even(rare, n_rare), _even(common, cap - n_rare)]))
+
+
+def _even(index_K: np.ndarray, count: int) -> np.ndarray:
+    return index_K[(np.arange(count) * index_K.size) // max(count, 1)]
+
+
+def _znorm(x_NL: np.ndarray) -> np.ndarray:
+    x_NL = x_NL - x_NL.mean(axis=1, keepdims=True)
+    return np.asarray(x_NL / x_NL.std(axis=1, keepdims=True), dtype=np.float32)
