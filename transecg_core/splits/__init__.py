@@ -1,0 +1,1 @@
+"""Who trains, what enrols, what probes: protocols, membership coins, and their guards."""

@@ -37,10 +37,19 @@ def refuse_leaks(
             raise ValueError(f"split refused: {name} has windows of one recording on both sides")
         if name == "other-session" and _sessions(windows, gallery_N) & _sessions(windows, mask):
             raise ValueError("split refused: other-session has one session on both sides")
-        if _hashes(windows.x_NL[gallery_N]) & _hashes(windows.x_NL[mask]):
+        if identical(windows, gallery_N, mask).any():
             raise ValueError(
                 f"split refused: {name} has identical windows on both sides (a duplicate recording)"
             )
+
+
+def identical(windows: Windows, gallery_N: np.ndarray, mask_N: np.ndarray) -> np.ndarray:
+    """Return which windows of `mask_N` are byte-identical to a gallery window, bool (N,)."""
+    enrolled = {_digest(x_L) for x_L in windows.x_NL[gallery_N]}
+    same_N = np.zeros(len(windows), dtype=bool)
+    for row in np.flatnonzero(mask_N):
+        same_N[row] = _digest(windows.x_NL[row]) in enrolled
+    return same_N
 
 
 def unaliased_duplicates(windows: Windows, person_P: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -75,7 +84,3 @@ def _sessions(windows: Windows, mask: np.ndarray) -> set[tuple[int, int]]:
 
 def _digest(x_L: np.ndarray) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(x_L).tobytes(), digest_size=16).digest()
-
-
-def _hashes(x_NL: np.ndarray) -> set[bytes]:
-    return {_digest(x_L) for x_L in x_NL}

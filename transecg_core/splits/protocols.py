@@ -14,7 +14,7 @@ import numpy as np
 
 from transecg_core.seeds import seed_for
 from transecg_core.signals.schema import WINDOW, Windows
-from transecg_core.splits.guards import refuse_leaks
+from transecg_core.splits.guards import identical, refuse_leaks
 
 PROTOCOLS: tuple[str, ...] = ("auto", "random-window", "later-in-record", "other-record", "other-session")
 PROBE_SHARE = 0.3
@@ -78,7 +78,6 @@ def split(windows: Windows, protocol: str, seed: int) -> Split:
         raise ValueError(f"protocol '{protocol}' is not one of {', '.join(PROTOCOLS)}")
     gallery_N = np.zeros(len(windows), dtype=bool)
     probes: Parts = {}
-    covered: dict[str, int] = {}
     people = np.unique(windows.participant_N)
     for index in people:
         rows = np.flatnonzero(windows.participant_N == index)
@@ -86,11 +85,23 @@ def split(windows: Windows, protocol: str, seed: int) -> Split:
         gallery_N[parts.pop("gallery")] = True
         for name, chosen in parts.items():
             probes.setdefault(name, np.zeros(len(windows), dtype=bool))[chosen] = True
-            covered[name] = covered.get(name, 0) + 1
     probes = {name: probes[name] for name in sorted(probes)}
     leaky = protocol == "random-window"
+    dropped = 0 if leaky else _drop_identical(windows, gallery_N, probes)
     refuse_leaks(windows, gallery_N, probes, leaky)
-    return Split(gallery_N, probes, leaky, _notes(protocol, covered, len(people)))
+    return Split(gallery_N, probes, leaky, _notes(protocol, windows, probes, len(people), dropped))
+
+
+def _drop_identical(windows: Windows, gallery_N: np.ndarray, probes: Parts) -> int:
+    """Take probes that are byte-identical to a gallery window out of `probes`; return their number."""
+    dropped = 0
+    for name in tuple(probes):
+        same_N = identical(windows, gallery_N, probes[name])
+        dropped += int(same_N.sum())
+        probes[name] = probes[name] & ~same_N
+        if not probes[name].any():
+            del probes[name]
+    return dropped
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -179,10 +190,17 @@ _NEEDS: Mapping[str, str] = {
 }
 
 
-def _notes(protocol: str, covered: Mapping[str, int], people: int) -> tuple[str, ...]:
-    notes = [f"{name}: probes of {covered[name]} of {people} participants" for name in sorted(covered)]
-    if not covered:
+def _notes(protocol: str, windows: Windows, probes: Parts, people: int, dropped: int) -> tuple[str, ...]:
+    notes = [
+        f"{name}: probes of {len(np.unique(windows.participant_N[mask]))} of {people} participants"
+        for name, mask in probes.items()
+    ]
+    if not probes:
         notes.append(f"{protocol}: not measurable, no participant has {_NEEDS[protocol]}")
+    if dropped:
+        notes.append(
+            f"{dropped} probe windows left out: identical to a gallery window (a duplicate recording)"
+        )
     if protocol == "random-window":
         notes.append("random-window is leaky: neighbouring beats of one recording are on both sides")
     return tuple(notes)
