@@ -1,0 +1,154 @@
+"""From the trained weights to the report: rebuild the audit's view, attack, attribute, write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import save_file
+from torch import Tensor
+
+from transecg_core.attribution import attribute, example_beat
+from transecg_core.cohorts import open_site
+from transecg_core.config import RunConfig, parse
+from transecg_core.model.card import model_card
+from transecg_core.model.heads import load_shared, new_site_model
+from transecg_core.privacy.account import RawMechanism, ceiling_curves, privacy_section
+from transecg_core.privacy.releases import releases_for
+from transecg_core.report import write_report
+from transecg_core.report.describe import describe_site
+from transecg_core.report.limits import limits
+from transecg_core.report.manifest import manifest
+from transecg_core.report.threat import threat_model
+from transecg_core.report.verdict import verdict
+from transecg_core.risk import audit
+from transecg_core.risk.context import AuditContext, AuditSite
+from transecg_core.seeds import seed_for
+from transecg_core.sites import prepare
+from transecg_core.utility import utility
+
+
+@dataclass(frozen=True)
+class SiteAccount:
+    """What one site did over the rounds: mechanisms used (empty without privacy) and tasks trained."""
+
+    mechanisms: tuple[RawMechanism, ...] = ()
+    tasks: tuple[str, ...] = ()
+
+    def plus(self, mechanism: RawMechanism | None, tasks: tuple[str, ...]) -> SiteAccount:
+        """Return the account after one more round."""
+        more = () if mechanism is None else (mechanism,)
+        return SiteAccount(self.mechanisms + more, tuple(sorted({*self.tasks, *tasks})))
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What the coordinator knows when training ends.
+
+    ``described`` is each site's own ``data.sites`` row; ``rounds`` the report's training log.
+    """
+
+    cfg: RunConfig
+    engine: str
+    rounds: list[dict[str, Any]]
+    accounts: Mapping[str, SiteAccount]
+    described: Mapping[str, dict[str, Any]]
+    sources: Mapping[str, str]
+
+
+def audit_context(record: RunRecord, weights: Mapping[str, Tensor]) -> AuditContext:
+    """Return what the audit works on.
+
+    In a simulation that is every site's own data. In a pilot the server holds nobody's ECG, so
+    it audits on embedded synthetic people, none of whom trained the model.
+    """
+    cfg = record.cfg
+    model = new_site_model(cfg.patch, cfg.task_names, seed_for(cfg.seed, "init"), participants=1)
+    load_shared(model, weights)
+    # Another seed than the run's own start: "random init" must be a draw, not the same weights.
+    random_model = new_site_model(cfg.patch, cfg.task_names, seed_for(cfg.seed, "random floor"), participants=1)
+    for each in (model, random_model):
+        if "participant" in each.heads:
+            del each.heads["participant"]
+        each.eval()
+    raw = {site: account.mechanisms for site, account in record.accounts.items()}
+    return AuditContext(
+        sites=_audit_sites(cfg), model=model, random_model=random_model, tasks=cfg.task_names,
+        membership=cfg.cohort != "node" and cfg.audit_split == "halves",
+        bootstrap=cfg.settings.bootstrap, seed=cfg.seed, attribution_windows=cfg.settings.attribution_windows,
+        ceilings=ceiling_curves(cfg, raw) if cfg.cohort != "node" else None,
+    )  # fmt: skip
+
+
+def _audit_sites(cfg: RunConfig) -> tuple[AuditSite, ...]:
+    if cfg.cohort != "node":
+        return tuple(prepare(cfg, open_site(cfg, name)) for name in cfg.site_names)
+    people = parse({"profile": cfg.profile, "seed": cfg.seed, "audit-split": "none"})
+    sites = (prepare(people, open_site(people, name)) for name in people.site_names)
+    return tuple(replace(site, member_P=np.zeros_like(site.member_P)) for site in sites)
+
+
+def report_run(record: RunRecord, weights: Mapping[str, Tensor], folder: Path, say: Callable[[str], None]) -> Path:
+    """Write ``encoder.safetensors``, its model card, ``report.json`` and ``report.html``.
+
+    Returns
+    -------
+    Path
+        The report page.
+    """
+    cfg = record.cfg
+    ctx = audit_context(record, weights)
+    body = measured(record, ctx, say)
+    card = model_card(cfg, body)
+    save_file(dict(weights), folder / "encoder.safetensors", metadata={"format": "pt", "card": json.dumps(card, sort_keys=True)})
+    (folder / "model-card.json").write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return write_report(body, folder)
+
+
+def measured(record: RunRecord, ctx: AuditContext, say: Callable[[str], None]) -> dict[str, Any]:
+    """Return the whole report document of one run."""
+    cfg = record.cfg
+    say("audit: signal linkability, model capability, training leakage")
+    risks = [row.as_dict() for row in audit(ctx)]
+    say("audit: attribution")
+    raw = {site: account.mechanisms for site, account in record.accounts.items()}
+    report: dict[str, Any] = {
+        "schema_version": "1.0",
+        "edition": "shareable" if cfg.cohort == "node" else "local",
+        "manifest": manifest(cfg, record.engine, "", record.sources),
+        "data": {"kind": "synthetic" if cfg.cohort == "synthetic" else "real", "sites": _data_rows(record, ctx)},
+        "training": {"profile": cfg.profile, "still_falling": still_falling(record.rounds), "rounds": record.rounds},
+        "privacy": privacy_section(cfg, raw),
+        "releases": [release.as_dict() for release in releases_for(cfg.privacy, cfg.cohort != "node")],
+        "utility": utility(ctx),
+        "risks": risks,
+        "attribution": attribute(ctx),
+        "example_beat": example_beat(ctx),
+        "threat_model": threat_model(),
+        "limits": limits(record.cfg, ctx, record.rounds),
+    }
+    return report | {"verdict": verdict(report)}
+
+
+def _data_rows(record: RunRecord, ctx: AuditContext) -> list[dict[str, Any]]:
+    if record.cfg.cohort == "node":
+        return [record.described[site] for site in sorted(record.described)]
+    return [describe_site(site, shareable=False) for site in ctx.sites]
+
+
+def still_falling(rounds: list[dict[str, Any]]) -> bool | None:
+    """Return whether the mean loss of the last quarter of the rounds is over 2 % below the quarter before.
+
+    None where losses are withheld or the rounds are too few to tell.
+    """
+    means = [np.mean([v for v in r["loss"].values() if v is not None]) for r in rounds if any(
+        v is not None for v in r["loss"].values())]  # fmt: skip
+    quarter = len(means) // 4
+    if len(means) != len(rounds) or quarter < 1:
+        return None
+    last, before = np.mean(means[-quarter:]), np.mean(means[-2 * quarter : -quarter])
+    return bool(last < 0.98 * before)

@@ -1,0 +1,119 @@
+"""A run's privacy account: the mechanism each site used, and what it cost a window and a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from transecg_core.config import RunConfig
+from transecg_core.privacy.accounting import (
+    ACCOUNTANT,
+    ADJACENCY,
+    Mechanism,
+    calibrate_sigma,
+    check_delta,
+    epsilon,
+    epsilon_participant,
+)
+from transecg_core.privacy.ceilings import CeilingCurve, ceiling
+
+WINDOWS_PER_DRAW = 4
+"""Windows that one drawn participant contributes to a step (participant unit)."""
+
+RawMechanism = tuple[float, float, int]
+"""(q, sigma, steps) as a site reports it."""
+
+
+def sampling(cfg: RunConfig, people: float, windows: float) -> tuple[float, float]:
+    """Return (sampling rate q, fixed expected count of units per step).
+
+    Parameters
+    ----------
+    people, windows
+        The site's public constants, fixed before any membership coin.
+    """
+    if cfg.privacy == "window":
+        expected = min(float(cfg.batch_size), windows)
+        return expected / windows, expected
+    expected = min(cfg.batch_size / WINDOWS_PER_DRAW, people)
+    return expected / people, expected
+
+
+def planned_mechanism(cfg: RunConfig, people: float, windows: float) -> Mechanism:
+    """Return the mechanism whose whole run costs ``target-epsilon`` at most.
+
+    Raises
+    ------
+    UserError
+        If delta exceeds 1/(10 n).
+    """
+    check_delta(cfg.delta, max(int(people), 1))
+    unit = "window" if cfg.privacy == "window" else "participant"
+    q, _ = sampling(cfg, people, windows)
+    if cfg.noise == "off":
+        return Mechanism(unit, q, 0.0, cfg.max_windows_per_participant)
+    total = cfg.rounds * cfg.steps
+    sigma = calibrate_sigma(unit, q, total, cfg.target_epsilon, cfg.delta, cfg.max_windows_per_participant)
+    return Mechanism(unit, q, sigma, cfg.max_windows_per_participant)
+
+
+def charges(cfg: RunConfig, raw: Sequence[RawMechanism]) -> list[tuple[Mechanism, int]]:
+    """Return the composed charges of one site, equal mechanisms merged."""
+    unit = "window" if cfg.privacy == "window" else "participant"
+    steps: dict[Mechanism, int] = {}
+    for q, sigma, count in raw:
+        mechanism = Mechanism(unit, q, sigma, cfg.max_windows_per_participant)
+        steps[mechanism] = steps.get(mechanism, 0) + count
+    return list(steps.items())
+
+
+def spent(cfg: RunConfig, raw: Sequence[RawMechanism]) -> float:
+    """Return the epsilon spent so far, for the run's own unit, recomputed from the steps taken."""
+    return epsilon(charges(cfg, raw), cfg.delta)
+
+
+def privacy_section(cfg: RunConfig, raw_by_site: Mapping[str, Sequence[RawMechanism]]) -> dict[str, Any]:
+    """Return the report's ``privacy`` object; both epsilons are null where nothing bounds them."""
+    private = cfg.privacy != "none"
+    guaranteed = private and cfg.noise == "calibrated"
+    return {
+        "unit": cfg.privacy,
+        "target_epsilon": cfg.target_epsilon if guaranteed else None,
+        "adjacency": ADJACENCY if private else None,
+        "accountant": ACCOUNTANT if guaranteed else None,
+        "simulation_noise": guaranteed and cfg.cohort != "node",
+        "covers": _covers(cfg),
+        "sites": [_site_row(cfg, site, raw_by_site[site]) for site in sorted(raw_by_site)] if private else [],
+    }
+
+
+def _covers(cfg: RunConfig) -> str:
+    if cfg.privacy == "none":
+        return "nothing: no differential privacy"
+    if cfg.noise == "off":
+        return "nothing: gradients are clipped but no noise is added (reference arm)"
+    return "weights only: counts, labels' availability and (in simulations) losses are released outside the guarantee"
+
+
+def _site_row(cfg: RunConfig, site: str, raw: Sequence[RawMechanism]) -> dict[str, Any]:
+    account = charges(cfg, raw)
+    noisy = all(mechanism.sigma > 0 for mechanism, _ in account)
+    return {
+        "name": site,
+        "sigma": max((mechanism.sigma for mechanism, _ in account), default=None),
+        "clip_norm": cfg.clip_norm,
+        "q": max((mechanism.q for mechanism, _ in account), default=None),
+        "steps": sum(count for _, count in account),
+        "delta": cfg.delta,
+        "max_windows_per_participant": cfg.max_windows_per_participant,
+        "epsilon_participant": epsilon_participant(account, cfg.delta) if noisy and account else None,
+        "epsilon_window": epsilon(account, cfg.delta) if noisy and account and cfg.privacy == "window" else None,
+        "lifetime": None,
+    }
+
+
+def ceiling_curves(cfg: RunConfig, raw_by_site: Mapping[str, Sequence[RawMechanism]]) -> dict[str, CeilingCurve] | None:
+    """Return site -> what any membership attack can reach at most; None where nothing bounds it."""
+    if cfg.privacy == "none" or cfg.noise == "off":
+        return None
+    return {site: ceiling(charges(cfg, raw)) for site, raw in sorted(raw_by_site.items())}

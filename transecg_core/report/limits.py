@@ -1,0 +1,83 @@
+"""What a run can't say; printed in every report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transecg_core.config import RunConfig
+
+MIN_CONTROLS = 40
+
+
+def limits(cfg: RunConfig, controls: int, rounds: list[dict[str, Any]], still_falling: bool | None) -> list[str]:
+    """Return the limits of this run as sentences.
+
+    Parameters
+    ----------
+    controls
+        People that the membership coin kept out of training.
+    rounds
+        The report's training log.
+    """
+    return [*_data(cfg), *_training(cfg, rounds, still_falling), *_privacy(cfg), *_audit(cfg, controls)]
+
+
+def _data(cfg: RunConfig) -> list[str]:
+    if cfg.cohort == "synthetic":
+        return [
+            "All people here are synthetic. The generator's session drift and noise were calibrated on aggregate "
+            "figures of ECG-ID; its figures are evidence about the tool, not about any real cohort.",
+        ]
+    if cfg.cohort == "real":
+        return [
+            "Public cohorts of volunteers and patients, each with one device and one protocol: site, device and "
+            "population can't be told apart. Only 20 of 90 ECG-ID people and 21 PTB-XL patients have a second day.",
+            "No person is known to appear at two of these sites, so linkage across sites is not measurable here.",
+        ]
+    return [
+        "The server holds no participant's ECG: identification and attribution were measured on embedded synthetic "
+        "people, whom nobody trained on. Risks of the institutions' own participants were not measured.",
+        "The server ships the code that runs at every site. Site policy and ledger can be trusted only as far as an "
+        "institution reviews that code before it runs; this version does not yet approve bundles by hash.",
+    ]
+
+
+def _training(cfg: RunConfig, rounds: list[dict[str, Any]], still_falling: bool | None) -> list[str]:
+    out = []
+    absent = {site: reason for row in rounds for site, reason in row["absent"].items()}
+    for site, reason in sorted(absent.items()):
+        missed = sum(site in row["absent"] for row in rounds)
+        out.append(f"Site {site} missed {missed} of {len(rounds)} rounds ({reason}).")
+    if still_falling:
+        out.append("The training loss was still falling: model capability and training leakage are lower bounds.")
+    if cfg.profile == "quick":
+        out.append("Profile quick trains too little for conclusions: it shows that everything works, not how large a risk is.")
+    if cfg.protocol == "random-window":
+        out.append("LEAKY PROTOCOL: windows of one recording are on both sides; identification figures are inflated.")
+    return out
+
+
+def _privacy(cfg: RunConfig) -> list[str]:
+    if cfg.privacy == "none":
+        return ["No differential privacy: nothing bounds what the model reveals about its training participants."]
+    out = ["Training starts from random weights: no public or synthetic pretraining, which private training needs to be useful."]
+    if cfg.noise == "off":
+        out.append("Noise is off: this is the clipped reference arm, without any guarantee.")
+    elif cfg.cohort != "node":
+        out.append("Noise is drawn from a seed so that the run can be repeated; who knows the seed can remove it.")
+    if cfg.privacy == "window":
+        out.append("The guarantee is per window. A person has many windows: read the participant epsilon beside it.")
+    return out
+
+
+def _audit(cfg: RunConfig, controls: int) -> list[str]:
+    out = [
+        "Attacks that were not run prove nothing: no shadow models, no inversion of updates, no attribute inference, "
+        "no open-world linkage in this edition.",
+        "Figures from tens of people have wide intervals; intervals resample participants, one training run each.",
+    ]
+    if cfg.audit_split == "none" and cfg.cohort != "node":
+        out.append("audit-split=none: nobody was held out, so training leakage is not measurable.")
+    elif cfg.cohort != "node" and controls < MIN_CONTROLS:
+        out.append(f"Only {controls} controls: true positive rates at low false positive rates are not measurable.")
+    return out
