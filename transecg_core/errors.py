@@ -4,9 +4,12 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user can mend; the message is one line naming what and how.
+    """Something the user can mend; the message names what and how, on one line whatever is in it.
 
     Examples
     --------
     >>> raise UserError("site 'mitdb': no usable record in /data/mitdb; check data-root")
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))

@@ -116,12 +116,14 @@ def measured(record: RunRecord, ctx: AuditContext, say: Callable[[str], None]) -
     risks = [row.as_dict() for row in audit(ctx)]
     say("audit: attribution")
     raw = {site: account.mechanisms for site, account in record.accounts.items()}
+    controls = sum(int((~site.member_P).sum()) for site in ctx.sites)
+    falling = still_falling(record.rounds)
     report: dict[str, Any] = {
         "schema_version": "1.0",
         "edition": "shareable" if cfg.cohort == "node" else "local",
         "manifest": manifest(cfg, record.engine, "", record.sources),
         "data": {"kind": "synthetic" if cfg.cohort == "synthetic" else "real", "sites": _data_rows(record, ctx)},
-        "training": {"profile": cfg.profile, "still_falling": still_falling(record.rounds), "rounds": record.rounds},
+        "training": {"profile": cfg.profile, "still_falling": falling, "rounds": record.rounds},
         "privacy": privacy_section(cfg, raw),
         "releases": [release.as_dict() for release in releases_for(cfg.privacy, cfg.cohort != "node")],
         "utility": utility(ctx),
@@ -129,7 +131,7 @@ def measured(record: RunRecord, ctx: AuditContext, say: Callable[[str], None]) -
         "attribution": attribute(ctx),
         "example_beat": example_beat(ctx),
         "threat_model": threat_model(),
-        "limits": limits(record.cfg, ctx, record.rounds),
+        "limits": limits(cfg, controls, record.rounds, falling),
     }
     return report | {"verdict": verdict(report)}
 

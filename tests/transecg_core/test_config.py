@@ -1,0 +1,90 @@
+"""One validated config: equal to pyproject's defaults, and errors a person can act on."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transecg_core.config import TASKS, defaults, option_names, parse, parse_text, resolve_paths
+from transecg_core.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_pyproject_defaults_equal_the_model() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
+    assert declared == defaults()
+    assert [type(v) for v in declared.values()] == [type(defaults()[k]) for k in declared]
+
+
+def test_every_option_is_documented() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    assert [key for key in option_names() if f"`{key}`" not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"lerning-rate": 1}, ["lerning-rate", "learning-rate"]),
+        ({"num_server_rounds": 3}, ["num_server_rounds", "num-server-rounds"]),
+        ({"num-server-rounds": 0}, ["num-server-rounds", "greater than or equal to 1"]),
+        ({"target-epsilon": 0.0}, ["target-epsilon", "greater than 0"]),
+        ({"target-epsilon": -1.0}, ["target-epsilon", "greater than 0"]),
+        ({"target-epsilon": float("nan")}, ["target-epsilon", "finite"]),
+        ({"learning-rate": float("inf")}, ["learning-rate"]),
+        ({"delta": 1.0}, ["delta", "less than 1"]),
+        ({"batch-size": "many"}, ["batch-size", "integer"]),
+        ({"seed": 1.5}, ["seed", "integer"]),
+        ({"patch": 7}, ["patch", "5 or 10"]),
+        ({"participants-per-site": 1}, ["participants-per-site"]),
+        ({"cohort": "real"}, ["data-root"]),
+        ({"cohort": "reel"}, ["cohort", "real"]),
+        ({"cohort": "node"}, ["sites"]),
+        ({"sites": "synth-a"}, ["sites", "2"]),
+        ({"sites": "synth-a,sinth-b"}, ["sinth-b", "synth-b"]),
+        ({"sites": "synth-a,,synth-b"}, ["sites", "commas"]),
+        ({"cohort": "node", "sites": "a,../b"}, ["../b"]),
+        ({"tasks": "sexx"}, ["sexx", "sex"]),
+        ({"tasks": "sex,sex"}, ["tasks", "distinct"]),
+        ({"noise": "off"}, ["noise", "privacy"]),
+        ({"privacy": "participant", "tasks": "participant,sex"}, ["participant", "softmax"]),
+        ({"trainable": "head", "tasks": "participant"}, ["head"]),
+    ],
+)
+def test_bad_options_end_in_one_line_with_the_remedy(options: dict, words: list[str]) -> None:
+    with pytest.raises(UserError) as error:
+        parse(options)
+    message = str(error.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_text_is_typed_by_the_schema() -> None:
+    cfg = parse_text({"num-server-rounds": "5", "learning-rate": "1e-3", "patch": "10", "sites": "auto"})
+    assert (cfg.rounds, cfg.learning_rate, cfg.patch) == (5, 1e-3, 10)
+    with pytest.raises(UserError, match="target-epsilon"):
+        parse_text({"target-epsilon": "nan"})
+
+
+def test_privacy_leaves_the_participant_task_out_by_default() -> None:
+    assert parse({}).task_names == TASKS
+    assert "participant" not in parse({"privacy": "participant"}).task_names
+    assert "participant" in parse({"privacy": "window", "tasks": "participant,sex"}).task_names
+
+
+def test_paths_are_made_absolute(tmp_path: Path) -> None:
+    cfg = resolve_paths(parse({"cohort": "real", "data-root": "d", "output-dir": "o"}), tmp_path)
+    assert (cfg.data_root, cfg.output_dir) == (str(tmp_path / "d"), str(tmp_path / "o"))
+
+
+@given(st.dictionaries(st.text(max_size=20), st.one_of(st.integers(), st.floats(), st.text(max_size=9)), max_size=3))
+def test_any_junk_is_a_user_error_or_a_config(options: dict) -> None:
+    try:
+        parse(options)
+    except UserError as error:
+        assert "\n" not in str(error)
