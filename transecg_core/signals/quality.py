@@ -35,7 +35,7 @@ def typical(x_BL: np.ndarray, ectopic_B: np.ndarray, flat_B: np.ndarray) -> np.n
     """
     usable_B = ~flat_B & ~ectopic_B
     if not usable_B.any():
-        return ~flat_B & ectopic_B
+        return np.asarray(~flat_B & ectopic_B)
     median_L = np.median(x_BL[usable_B], axis=0)
     like_B = correlation(x_BL, median_L) >= MIN_CORRELATION
     return np.asarray(~flat_B & (ectopic_B | like_B))
