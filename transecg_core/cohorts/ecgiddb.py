@@ -1,0 +1,79 @@
+"""ECG-ID Database (PhysioNet ``ecgiddb`` 1.0.0): 90 volunteers, 20 s of lead I per record, up to six days.
+
+Layout: ``Person_NN/rec_K.{hea,dat}``. Channel 0, the raw lead I, is read; channel 1 is the
+authors' filtered copy of it. Age, sex and date stand in the header's comments; days give the
+sessions. There is no label of beats or diagnosis.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from transecg_core.cohorts.reader import (
+    Entry,
+    Reader,
+    header_or_skip,
+    natural,
+    parse_age,
+    parse_sex,
+    records_in,
+)
+
+OPENING_CUT = "record kept: damaged opening cut"
+MIN_OPENING_S = 1.0
+"""The damaged files begin with 2.0 or 4.1 s of one overwritten value."""
+
+
+def _index(root: Path) -> list[Entry]:
+    folders = sorted((path.name for path in root.glob("Person_*") if path.is_dir()), key=natural)
+    entries: list[Entry] = []
+    for person in folders:
+        entries += _person(root, person)
+    return entries
+
+
+def _person(root: Path, person: str) -> list[Entry]:
+    entries: list[Entry] = []
+    days: dict[str, date] = {}
+    for record in records_in(root, person):
+        header, skip = header_or_skip(root, record)
+        entry = Entry(participant=person, session=1, record=record, skip=skip)
+        if header is not None:
+            entry = replace(entry, age=parse_age(header.field("Age")), sex=parse_sex(header.field("Sex")))
+            day = _day(header.field("ECG date"))
+            if day is None:
+                entry = replace(entry, skip="record: recording date unknown")
+            else:
+                days[record] = day
+        entries.append(entry)
+    rank = {day: index for index, day in enumerate(sorted(set(days.values())), start=1)}
+    return [
+        replace(entry, session=rank[days[entry.record]]) if entry.record in days else entry
+        for entry in entries
+    ]
+
+
+def _day(text: str | None) -> date | None:
+    """Return a ``DD.MM.YYYY`` date."""
+    if not (match := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", text or "")):
+        return None
+    day, month, year = (int(part) for part in match.groups())
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def cut_opening(signal_mv: np.ndarray, fs_hz: float) -> tuple[np.ndarray, str | None]:
+    """Cut a constant opening of more than a second: overwritten samples, not an ECG."""
+    changes = np.flatnonzero(signal_mv != signal_mv[0])
+    opening = int(changes[0]) if changes.size else signal_mv.shape[0]
+    return (signal_mv[opening:], OPENING_CUT) if opening > MIN_OPENING_S * fs_hz else (signal_mv, None)
+
+
+READER = Reader("ecgiddb", _index, mend=cut_opening)

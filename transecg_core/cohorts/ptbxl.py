@@ -1,0 +1,127 @@
+"""PTB-XL (PhysioNet ``ptb-xl``), 100 Hz version: clinical 10 s records, up to eight per patient here.
+
+Layout: ``ptbxl_database.csv``, ``scp_statements.csv``, ``records100/NNNNN/NNNNN_lr.{hea,dat}``. Lead I
+of twelve. Patient, age, sex and date stand in the table; days give the sessions.
+
+``diagnosis`` follows PTB-XL's diagnostic superclasses: ``normal`` if NORM is the only diagnostic
+statement, ``abnormal`` if there are others and no NORM, None if there are none or both.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from transecg_core.cohorts.reader import Entry, Reader, natural, parse_age
+from transecg_core.cohorts.schema import Diagnosis, Sex
+
+TABLE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
+NEEDED = ("ecg_id", "patient_id", "age", "sex", "recording_date", "scp_codes", "filename_lr")
+DROPPED = frozenset({"137", "143", "145", "456", "459"})
+"""Among the first 500: the same waveform as another record; later PTB-XL versions leave them out too."""
+DROPPED_REASON = "record: duplicate waveform (known)"
+SAME_PERSON = {"16723": "16690"}
+"""Records 145 and 463 are one waveform under two patient ids."""
+
+_PATH = re.compile(r"records100/\d{5}/\d{5}_lr")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True)
+class _Row:
+    ecg_id: str
+    patient: str
+    age: str
+    sex: str
+    day: str
+    codes: str
+    record: str
+
+
+def _index(root: Path) -> list[Entry]:
+    diagnostic = _diagnostic_class(root)
+    by_patient: dict[str, list[_Row]] = defaultdict(list)
+    for row in _rows(root):
+        by_patient[row.patient].append(row)
+    entries: list[Entry] = []
+    for patient in sorted(by_patient, key=natural):
+        rows = sorted(by_patient[patient], key=lambda row: (row.day, natural(row.ecg_id)))
+        rank = {day: index for index, day in enumerate(sorted({row.day for row in rows}), start=1)}
+        entries += [_entry(row, rank[row.day], diagnostic) for row in rows]
+    return entries
+
+
+def _rows(root: Path) -> Iterator[_Row]:
+    for line in _table(root, TABLE, NEEDED):
+        ecg_id, patient, age, sex, when, codes, record = ((line[key] or "").strip() for key in NEEDED)
+        yield _Row(ecg_id, _whole(patient), age, sex, when[:10], codes, record)
+
+
+def _table(root: Path, name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """Return a table's lines; ValueError if it lacks a column or isn't a table."""
+    try:
+        with (root / name).open(encoding="utf-8", newline="") as handle:
+            table = csv.DictReader(handle)
+            missing = sorted(set(columns) - set(table.fieldnames or ()))
+            if missing:
+                raise ValueError(f"{name} lacks the columns {', '.join(missing)}")
+            return list(table)
+    except csv.Error as error:
+        raise ValueError(f"{name} can't be read: {error}") from None
+
+
+def _whole(text: str) -> str:
+    """Return ``15709.0`` as ``15709``."""
+    return re.sub(r"\.0+$", "", text)
+
+
+def _entry(row: _Row, session: int, diagnostic: Mapping[str, str]) -> Entry:
+    sexes: dict[str, Sex] = {"0": "M", "1": "F"}
+    return Entry(
+        participant=row.patient,
+        session=session,
+        record=row.record,
+        age=parse_age(row.age),
+        sex=sexes.get(_whole(row.sex)),
+        diagnosis=_diagnosis(row.codes, diagnostic),
+        skip=_refused(row),
+    )
+
+
+def _refused(row: _Row) -> str | None:
+    if row.ecg_id in DROPPED:
+        return DROPPED_REASON
+    if not row.patient.isdecimal():
+        return "record: patient unknown"
+    if not _DAY.fullmatch(row.day):
+        return "record: recording date unknown"
+    return None if _PATH.fullmatch(row.record) else "record: name is not a plain local one"
+
+
+def _diagnostic_class(root: Path) -> dict[str, str]:
+    """Return statement -> diagnostic superclass, for the diagnostic statements."""
+    lines = _table(root, STATEMENTS, ("", "diagnostic", "diagnostic_class"))
+    return {line[""]: line["diagnostic_class"] for line in lines if line["diagnostic"] in ("1", "1.0")}
+
+
+def _diagnosis(codes: str, diagnostic: Mapping[str, str]) -> Diagnosis | None:
+    try:
+        statements = ast.literal_eval(codes)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    found = (
+        {diagnostic[code] for code in statements if code in diagnostic}
+        if isinstance(statements, dict)
+        else set()
+    )
+    if "NORM" in found:
+        return "normal" if len(found) == 1 else None
+    return "abnormal" if found else None
+
+
+READER = Reader("ptbxl", _index, tables=(TABLE, STATEMENTS), aliases=SAME_PERSON)

@@ -1,0 +1,229 @@
+"""What the readers of real datasets share: an index of records, and a source made from it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from transecg_core.cohorts import wfdb_files
+from transecg_core.cohorts.schema import Diagnosis, Labels, Recording, Sex, SiteSource, SkipLog
+from transecg_core.cohorts.wfdb_files import Header, UnsafeRecord
+from transecg_core.errors import UserError
+
+DUPLICATE = "record: same signal file as another record"
+OLDEST = 90.0
+"""Ages over 89 are hidden in public data (``>89``, 300): they read as 90."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record as the dataset's index knows it, before its signal is read.
+
+    ``record`` is the path below the dataset's folder without extension; ``skip``
+    is the reason why it must not be used, if there is one.
+    """
+
+    participant: str
+    session: int
+    record: str
+    age: float | None = None
+    sex: Sex | None = None
+    diagnosis: Diagnosis | None = None
+    skip: str | None = None
+
+
+def _same_signal(signal_mv: np.ndarray, _fs_hz: float) -> tuple[np.ndarray, str | None]:
+    return signal_mv, None
+
+
+def _no_beats(_root: Path, _entry: Entry) -> Labels:
+    return Labels()
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A built-in reader.
+
+    Attributes
+    ----------
+    index
+        Lists a folder's records, sorted.
+    extensions
+        Of the files read per record.
+    tables
+        Further files below the folder whose content matters.
+    beats
+        Reads reference beats.
+    mend
+        Repairs known damage of a signal; returns it with a note, or with None.
+    aliases
+        Local participant id -> local id of the same person.
+    """
+
+    name: str
+    index: Callable[[Path], list[Entry]]
+    extensions: tuple[str, ...] = ("hea", "dat")
+    tables: tuple[str, ...] = ()
+    beats: Callable[[Path, Entry], Labels] = _no_beats
+    mend: Callable[[np.ndarray, float], tuple[np.ndarray, str | None]] = _same_signal
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+
+def natural(text: str) -> tuple[tuple[int, int | str], ...]:
+    """Return a sort key that puts ``rec_2`` before ``rec_10``."""
+    return tuple(
+        (0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text) if part
+    )
+
+
+def parse_age(text: str | None) -> float | None:
+    """Return an age in years; None for anything that isn't one (absent, ``-``, -1, words)."""
+    text = (text or "").strip()
+    if text.startswith(">"):
+        return OLDEST if text[1:].strip() == "89" else None
+    if not re.fullmatch(r"\d{1,3}(\.\d+)?", text):
+        return None
+    age = float(text)
+    return OLDEST if age == 300 else age if age <= 120 else None
+
+
+def parse_sex(text: str | None) -> Sex | None:
+    """Return the sex, from a letter or a word in any case; None if not known."""
+    word = (text or "").strip().lower()
+    return "F" if word in ("f", "female") else "M" if word in ("m", "male") else None
+
+
+def records_in(root: Path, folder: str = "") -> list[str]:
+    """Return a folder's records (below `root`, no extension): all that have a header, naturally sorted."""
+    names = [path.stem for path in (root / folder).glob("*.hea")]
+    return [f"{folder}/{name}" if folder else name for name in sorted(names, key=natural)]
+
+
+def header_or_skip(root: Path, record: str) -> tuple[Header | None, str | None]:
+    """Return a record's header, or None and the reason why it can't be used."""
+    try:
+        return wfdb_files.read_header(root, record), None
+    except UnsafeRecord as error:
+        return None, str(error)
+
+
+def make_source(reader: Reader, root: Path, site: str, people: int | None = None) -> SiteSource:
+    """Index a folder and return it as a site.
+
+    Parameters
+    ----------
+    reader
+        How to read it.
+    root
+        The dataset's folder.
+    site
+        The site's name.
+    people
+        Keep only this many persons: the first in the order of a hash of their ids,
+        the same whatever the seed.
+
+    Raises
+    ------
+    UserError
+        If the folder or a table is missing, or holds no record.
+    """
+    if not root.is_dir():
+        raise UserError(f"site '{site}': no folder {root}; give the folder that holds its {reader.name} data")
+    for table in reader.tables:
+        if not (root / table).is_file():
+            raise UserError(f"site '{site}': {root / table} is missing; copy the whole dataset there")
+    aliases = {local: f"{site}/{person}" for local, person in reader.aliases.items()}
+    try:
+        indexed = reader.index(root)
+    except ValueError as error:
+        raise UserError(f"site '{site}': {root}: {error}") from None
+    entries = _capped(indexed, lambda local: reader.aliases.get(local, local), people)
+    if not any(entry.skip is None for entry in entries):
+        reasons = "; ".join(sorted({entry.skip for entry in entries if entry.skip})) or "no record found"
+        raise UserError(
+            f"site '{site}': no usable record in {root} ({reasons}); expected {reader.name}'s layout"
+        )
+    entries, fingerprint = _fingerprint(reader, root, entries)
+
+    def read(skips: SkipLog) -> Iterator[Recording]:
+        return _read(reader, root, site, entries, skips)
+
+    return SiteSource(site, "real", read, fingerprint, aliases)
+
+
+def _capped(entries: list[Entry], person: Callable[[str], str], people: int | None) -> list[Entry]:
+    if people is None:
+        return entries
+    usable = {person(entry.participant) for entry in entries if entry.skip is None}
+    first = set(sorted(usable, key=lambda name: hashlib.sha256(name.encode()).digest())[:people])
+    return [entry for entry in entries if person(entry.participant) in first]
+
+
+def _fingerprint(reader: Reader, root: Path, entries: list[Entry]) -> tuple[list[Entry], str]:
+    """Hash every file that will be read, and mark records whose signal file came before."""
+    total = hashlib.sha256(reader.name.encode())
+    seen: set[bytes] = set()
+    checked: list[Entry] = []
+    for entry in entries:
+        if entry.skip is None:
+            for extension in reader.extensions:
+                digest = _file_digest(root, f"{entry.record}.{extension}")
+                total.update(f"{entry.record}.{extension}\0".encode() + digest)
+                if extension == "dat" and digest in seen:
+                    entry = replace(entry, skip=DUPLICATE)
+                if extension == "dat" and digest:
+                    seen.add(digest)
+        checked.append(entry)
+        total.update(repr(entry).encode())
+    return checked, total.hexdigest()
+
+
+def _file_digest(root: Path, relative: str) -> bytes:
+    try:
+        path = wfdb_files.inside(root, relative)
+    except UnsafeRecord:
+        # Reading it will skip the record with this reason.
+        return b""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").digest()
+
+
+def _read(
+    reader: Reader, root: Path, site: str, entries: Iterable[Entry], skips: SkipLog
+) -> Iterator[Recording]:
+    for entry in entries:
+        if entry.skip is not None:
+            skips.add(entry.record, entry.skip)
+            continue
+        try:
+            recording, note = _recording(reader, root, site, entry)
+        except UnsafeRecord as error:
+            skips.add(entry.record, str(error))
+            continue
+        if note is not None:
+            skips.add(entry.record, note)
+        yield recording
+
+
+def _recording(reader: Reader, root: Path, site: str, entry: Entry) -> tuple[Recording, str | None]:
+    header = wfdb_files.read_header(root, entry.record)
+    channel, lead = wfdb_files.choose_lead(header)
+    signal_mv, note = reader.mend(wfdb_files.read_signal(header, channel), header.fs_hz)
+    recording = Recording(
+        site=site,
+        participant=entry.participant,
+        session=entry.session,
+        record=entry.record,
+        fs_hz=header.fs_hz,
+        lead=lead,
+        signal_mv=signal_mv,
+        age=entry.age,
+        sex=entry.sex,
+        labels=replace(reader.beats(root, entry), diagnosis=entry.diagnosis),
+    )
+    return recording, note
