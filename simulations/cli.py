@@ -1,0 +1,88 @@
+"""The ``transecg`` command: thin; the launcher does the work."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+from click import ClickException
+from click.exceptions import Exit
+
+from transecg_core.errors import UserError
+
+app = typer.Typer(
+    name="transecg", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+    pretty_exceptions_enable=False, help="Federated ECG training, and how much re-identification risk remains.",
+)  # fmt: skip
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        try:
+            print(f"transecg {version('transecg-fl')}")
+        except PackageNotFoundError:
+            print("transecg (not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    show: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and exit.")
+    ] = False,
+) -> None:
+    """Federated ECG training, and how much re-identification risk remains."""
+
+
+@app.command()
+def run(
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Run options.")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="inline (this machine, fastest) or ray (Flower's simulation).")
+    ] = "inline",
+    workers: Annotated[int | None, typer.Option(help="Sites computed at a time.")] = None,
+) -> None:
+    """Train the federation, audit it, and write the report; the last line is its path."""
+    from simulations.launcher import launch, read_pairs
+
+    print(launch(read_pairs(options or []), engine, workers), flush=True)
+
+
+def main() -> None:
+    """Run the command line: status 2 for the user's errors, 1 for failed runs, 128 + signal when stopped."""
+    sys.exit(_status())
+
+
+def _status() -> int:
+    from simulations.engines.base import RunFailed
+    from simulations.processes import Interrupted, interruptible
+
+    try:
+        with interruptible():
+            result = app(standalone_mode=False)
+        return int(result) if isinstance(result, int) else 0
+    except Exit as leave:
+        return int(leave.exit_code)
+    except UserError as error:
+        return _say(str(error), 2)
+    except ClickException as error:
+        return _say(error.format_message(), 2)
+    except RunFailed as error:
+        return _say(str(error), 1)
+    except KeyboardInterrupt as stop:
+        number = stop.signum if isinstance(stop, Interrupted) else signal.SIGINT
+        return _say(f"stopped by {signal.Signals(number).name}; what was finished is kept", 128 + number)
+
+
+def _say(message: str, status: int) -> int:
+    print(f"transecg: error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    main()
