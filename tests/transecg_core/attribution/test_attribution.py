@@ -1,0 +1,118 @@
+"""Known answer: identity and sex live in the QRS samples and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from transecg_core.attribution import METHODS, attribute, example_beat, explain
+from transecg_core.cohorts.schema import COMPONENTS
+from transecg_core.model.heads import new_site_model
+
+CLAIMS = ("gradient-attention", "occlusion")
+
+
+@pytest.fixture(scope="module")
+def groups(toy):
+    return explain(toy)
+
+
+@pytest.fixture(scope="module")
+def result(toy, groups):
+    return attribute(toy, groups)
+
+
+def _first(row) -> str:
+    return max(COMPONENTS, key=lambda name: row["components"][name]["enrichment"] or 0.0)
+
+
+@pytest.mark.parametrize("task", ["participant", "sex"])
+@pytest.mark.parametrize("method", CLAIMS)
+def test_claim_carrying_methods_put_the_planted_component_first(result, task, method):
+    row = result[task][method]
+    assert row["shown"], row["reason"]
+    assert _first(row) == "QRS"
+    assert row["components"]["QRS"]["ci95"][0] > 3
+    assert all(row["components"][name]["ci95"][1] < 1 for name in ("P", "T", "TP"))
+
+
+@pytest.mark.parametrize("task", ["participant", "sex"])
+def test_random_scores_find_nothing(result, task):
+    row = result[task]["random"]
+    assert not row["shown"]
+    assert abs(row["faithfulness"]) < 0.1 < result[task]["occlusion"]["faithfulness"]
+    assert all(0.8 < c["enrichment"] < 1.2 for c in row["components"].values() if c["duration"])
+    assert abs(row["randomised_correlation"]) < 0.1
+
+
+def test_maps_of_a_blind_method_are_the_same_for_all_tasks(result):
+    for method in ("cls-attention", "rollout"):
+        shares = {tuple(c["share"] for c in result[task][method]["components"].values()) for task in result}
+        assert len(shares) == 1
+
+
+def test_shares_and_durations_sum_to_one(result):
+    for methods in result.values():
+        for row in methods.values():
+            assert sum(c["share"] for c in row["components"].values()) == pytest.approx(1)
+            assert sum(c["duration"] for c in row["components"].values()) == pytest.approx(1)
+
+
+def test_a_task_with_one_class_is_greyed(result):
+    assert all(not row["shown"] for row in result["age"].values())
+    assert "one class only" in result["age"]["occlusion"]["reason"]
+
+
+def test_an_untrained_model_gets_no_map(toy):
+    fresh = new_site_model(5, ("sex", "age"), seed=123).eval()
+    rows = attribute(replace(toy, model=fresh, attribution_windows=42))
+    for task, words in {"participant": "untrained encoder", "sex": "near chance"}.items():
+        assert not any(row["shown"] for row in rows[task].values())
+        assert all(words in rows[task][method]["reason"] for method in METHODS if method != "random")
+
+
+def test_a_task_without_labels_and_a_cohort_without_probes_say_so(toy):
+    ctx = replace(toy, tasks=("sex", "diagnosis"), attribution_windows=12)
+    for name in ("model", "random_model"):
+        ctx = replace(ctx, **{name: new_site_model(5, ctx.tasks, seed=1).eval()})
+    rows = attribute(ctx)
+    assert list(rows) == ["sex", "diagnosis"]
+    assert rows["diagnosis"]["occlusion"] == {
+        "components": {},
+        "faithfulness": None,
+        "randomised_correlation": None,
+        "shown": False,
+        "reason": "no held-out window has a label of this task",
+    }
+    bare = replace(ctx, sites=tuple(replace(s, split=replace(s.split, probes={})) for s in ctx.sites))
+    assert attribute(bare)["sex"]["rollout"]["reason"] == "no held-out window to explain"
+    assert example_beat(bare) is None
+
+
+def test_example_beat_is_a_cohort_beat_with_relevance_where_the_truth_is(toy, groups):
+    picture = example_beat(toy, groups)
+    json.dumps(picture, allow_nan=False)
+    windows = toy.sites[0].windows
+    assert len(picture["x"]) == 200
+    assert picture["component"] == windows.component_NL[0].tolist()
+    assert set(picture["relevance"]) == set(toy.tasks)
+    for method in CLAIMS:
+        trace = np.array(picture["relevance"]["sex"][method])
+        assert trace.mean() == pytest.approx(1, abs=1e-6)
+        assert 65 <= trace.argmax() < 90
+    everybody = np.concatenate([site.windows.x_NL for site in toy.sites])
+    assert np.abs(everybody - np.array(picture["x"])).max(axis=1).min() > 0.05  # nobody's own window
+
+
+def test_example_beat_needs_people(toy):
+    few = replace(toy, attribution_windows=9)
+    assert example_beat(few) is None
+    assert "too few people" in attribute(few)["sex"]["occlusion"]["reason"]
+
+
+def test_result_is_json_and_repeatable(toy):
+    small = replace(toy, attribution_windows=20, tasks=("sex",))
+    assert json.dumps(attribute(small), allow_nan=False) == json.dumps(attribute(small), allow_nan=False)

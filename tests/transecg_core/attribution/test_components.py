@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from transecg_core.attribution.components import durations, shares, summarise
+from transecg_core.attribution.intervals import mean_over_people, person_means, resample_counts
+from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS
+
+MAPS = npst.arrays(np.float32, (4, 20), elements=st.floats(-3, 3, width=32))
+CODES = npst.arrays(np.uint8, (4, 20), elements=st.integers(0, len(COMPONENTS) - 1))
+
+
+@given(MAPS, CODES)
+def test_shares_and_durations_sum_to_one_or_are_undefined(map_BL, code_BL):
+    share_BK = shares(map_BL, code_BL)
+    has_positive = (map_BL > 0).any(axis=1)
+    np.testing.assert_allclose(share_BK[has_positive].sum(axis=1), 1, rtol=1e-9)
+    assert np.isnan(share_BK[~has_positive]).all()
+    np.testing.assert_allclose(durations(code_BL).sum(axis=1), 1)
+
+
+@given(CODES, st.floats(0.125, 100))
+def test_an_even_map_is_enriched_nowhere(code_BL, height):
+    rows = summarise(np.full((4, 20), height), code_BL, np.array([0, 0, 1, 2]), 50, 0)
+    for row in rows.values():
+        if row["duration"] > 0:
+            assert row["enrichment"] == pytest.approx(1)
+            assert row["ci95"] == pytest.approx([1, 1])
+        else:
+            assert (row["share"], row["enrichment"], row["ci95"]) == (0, None, None)
+
+
+def test_known_shares_by_hand():
+    code_BL = np.array([[0, 0, 2, 4]] * 2, dtype=np.uint8)
+    map_BL = np.array([[1.0, -5.0, 3.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
+    rows = summarise(map_BL, code_BL, np.array([0, 1]), 100, 0)
+    assert rows["P"]["share"] == pytest.approx(0.125)  # .25 and 0: what speaks against doesn't count
+    assert rows["QRS"]["share"] == pytest.approx(0.625)
+    assert rows["QRS"]["enrichment"] == pytest.approx(2.5)
+    assert rows["QRS"]["ci95"] == pytest.approx([2.0, 3.0])  # either person alone
+    assert sum(row["share"] for row in rows.values()) == pytest.approx(1)
+
+
+def test_people_weigh_the_same_however_many_windows_they_have():
+    code_BL = np.tile(np.array([0, 2], dtype=np.uint8), (10, 1))
+    map_BL = np.tile([1.0, 0.0], (10, 1))
+    map_BL[9] = [0.0, 1.0]
+    rows = summarise(map_BL, code_BL, np.array([3] * 9 + [8]), 50, 0)
+    assert rows["QRS"]["share"] == pytest.approx(0.5)
+
+
+def test_a_map_without_relevance_has_no_components():
+    assert summarise(np.zeros((2, 4)), np.zeros((2, 4), dtype=np.uint8), np.array([0, 1]), 10, 0) == {}
+
+
+def test_component_codes_are_the_rows(toy):
+    windows = toy.sites[0].windows
+    rows = summarise(
+        (windows.component_NL == COMPONENT_CODE["ST"]).astype(float),
+        windows.component_NL,
+        windows.participant_N,
+        20,
+        0,
+    )
+    assert list(rows) == list(COMPONENTS)
+    assert rows["ST"]["share"] == pytest.approx(1)
+    assert rows["ST"]["enrichment"] == pytest.approx(10)  # 20 of 200 samples
+
+
+def test_person_means_and_resampling():
+    np.testing.assert_allclose(
+        person_means(np.array([[1.0], [3.0], [10.0]]), np.array([7, 7, 2])), [[10.0], [2.0]]
+    )
+    counts = resample_counts(5, 40, 1)
+    assert (counts.sum(axis=1) == 5).all()
+    assert np.array_equal(counts, resample_counts(5, 40, 1))
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    hits = 0
+    for trial in range(200):
+        effect_P = rng.normal(1.0, 1.0, size=30)
+        person = np.repeat(np.arange(30), 5)
+        estimate = mean_over_people(effect_P[person] + 0.1 * rng.normal(size=150), person, 300, trial)
+        hits += estimate.low <= 1.0 <= estimate.high
+    assert 0.88 <= hits / 200 <= 0.99  # a window-level interval would cover about half the time

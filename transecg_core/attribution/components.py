@@ -1,0 +1,67 @@
+"""From relevance per sample to relevance per heartbeat component."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from transecg_core.attribution.intervals import percentiles, person_means, resample_counts
+from transecg_core.cohorts.schema import COMPONENTS
+
+
+def shares(relevance_BL: np.ndarray, component_BL: np.ndarray) -> np.ndarray:
+    """Return the share of each window's relevance per component, (B, K).
+
+    Only relevance that speaks *for* the target counts (negative values are set to zero), and
+    every window has the same weight. Rows sum to 1; a window without any positive relevance is NaN.
+    """
+    positive_BL = np.clip(relevance_BL.astype(np.float64), 0, None)
+    total_B = positive_BL.sum(axis=1)
+    by_component = [(positive_BL * (component_BL == code)).sum(axis=1) for code in range(len(COMPONENTS))]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.stack(by_component, axis=1) / np.where(total_B > 0, total_B, np.nan)[:, None]
+
+
+def durations(component_BL: np.ndarray) -> np.ndarray:
+    """Return the share of each window's samples per component, (B, K); rows sum to 1."""
+    return np.stack([(component_BL == code).mean(axis=1) for code in range(len(COMPONENTS))], axis=1)
+
+
+def summarise(
+    relevance_BL: np.ndarray, component_BL: np.ndarray, person_B: np.ndarray, resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Return component -> share, duration share, enrichment and its 95 % interval over people.
+
+    Enrichment is share / duration share: long components collect relevance by their length alone,
+    and a map without any preference has enrichment 1 everywhere. What isn't defined is None:
+    the enrichment of a component that no window has, everything where no map has positive relevance.
+
+    Parameters
+    ----------
+    person_B
+        Person index per window; people are resampled, and weigh the same.
+    """
+    share_BK = shares(relevance_BL, component_BL)
+    usable_B = np.isfinite(share_BK[:, 0])
+    if not usable_B.any():
+        return {}
+    share_PK = person_means(share_BK[usable_B], person_B[usable_B])
+    duration_PK = person_means(durations(component_BL[usable_B]), person_B[usable_B])
+    counts_RP = resample_counts(len(share_PK), resamples, seed)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        enrichment_RK = (counts_RP @ share_PK) / (counts_RP @ duration_PK)
+    return {
+        name: _row(share_PK[:, code].mean(), duration_PK[:, code].mean(), enrichment_RK[:, code])
+        for code, name in enumerate(COMPONENTS)
+    }
+
+
+def _row(share: float, duration: float, enrichment_R: np.ndarray) -> dict[str, Any]:
+    defined = duration > 0
+    return {
+        "share": float(share),
+        "duration": float(duration),
+        "enrichment": float(share / duration) if defined else None,
+        "ci95": list(percentiles(enrichment_R)) if defined else None,
+    }

@@ -1,0 +1,257 @@
+"""The attribution of one audit: maps, shares, verdicts, and the beat picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from transecg_core.attribution.cohort import AuditCohort, draw_cohort
+from transecg_core.attribution.components import summarise
+from transecg_core.attribution.faithfulness import insertion_minus_deletion, rank_correlation, relevance_order
+from transecg_core.attribution.intervals import mean_over_people, person_means
+from transecg_core.attribution.judgement import (
+    MIN_PEOPLE,
+    Competence,
+    class_competence,
+    identification_competence,
+    judge,
+)
+from transecg_core.attribution.relevance import METHODS, TASK_BLIND, per_token, relevances
+from transecg_core.attribution.similarity import Identification, identify
+from transecg_core.attribution.targets import ClassTarget, Target
+from transecg_core.cohorts.schema import COMPONENTS
+from transecg_core.model.heads import CLASSES, SiteModel
+from transecg_core.risk.context import AuditContext
+from transecg_core.seeds import seed_for
+
+RANDOM_ORDERS = 2
+"""Random orders that every map is compared with."""
+
+Targets = Mapping[str, Target]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tasks explained on one audit cohort, and their maps.
+
+    Attributes
+    ----------
+    rows_B
+        Task -> bool (B,): windows with a known label (or a person to be found).
+    targets, random_targets
+        Task -> what is explained, of the trained and of the re-initialised model.
+    identification
+        Of the trained and the re-initialised encoder, where ``participant`` is in the group.
+    maps
+        Task -> method -> relevance (B, L) of the trained model.
+    """
+
+    cohort: AuditCohort
+    rows_B: Mapping[str, np.ndarray]
+    targets: Targets
+    random_targets: Targets
+    identification: tuple[Identification, Identification] | None
+    maps: Mapping[str, Mapping[str, np.ndarray]]
+
+
+def explain(ctx: AuditContext) -> tuple[Group, ...]:
+    """Draw the audit cohorts and compute the trained model's maps, for `attribute` and `example_beat`."""
+    beat = tuple(task for task in ctx.tasks if task == "beat")
+    others = tuple(task for task in ctx.tasks if task != "beat")
+    return tuple(_group(ctx, tasks) for tasks in (others, beat) if tasks)
+
+
+def _group(ctx: AuditContext, tasks: tuple[str, ...]) -> Group:
+    cohort = draw_cohort(ctx, tasks[0])
+    targets: dict[str, Target] = {}
+    random_targets: dict[str, Target] = {}
+    rows: dict[str, np.ndarray] = {}
+    identification = None
+    for task in tasks:
+        if task in CLASSES:
+            rows[task] = cohort.label_B[task] >= 0
+            targets[task] = ClassTarget(ctx.model.heads[task], cohort.label_B[task])
+            random_targets[task] = ClassTarget(ctx.random_model.heads[task], cohort.label_B[task])
+        else:
+            trained = identify(ctx, cohort, ctx.model.encoder)
+            untrained = identify(ctx, cohort, ctx.random_model.encoder)
+            identification = (trained, untrained)
+            rows[task] = trained.usable_B
+            targets[task], random_targets[task] = trained.target, untrained.target
+    maps: dict[str, dict[str, np.ndarray]] = {task: {} for task in tasks}
+    if len(cohort):
+        for method in METHODS:
+            seed = seed_for(ctx.seed, "attribution", "random-scores")
+            for task, map_BL in relevances(ctx.model, cohort.x_BL, targets, method, seed=seed).items():
+                maps[task][method] = map_BL
+    return Group(cohort, rows, targets, random_targets, identification, maps)
+
+
+def attribute(
+    ctx: AuditContext, groups: tuple[Group, ...] | None = None
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return task -> method -> components, faithfulness, randomised correlation, verdict.
+
+    Parameters
+    ----------
+    groups
+        From `explain`, if already computed.
+
+    Returns
+    -------
+    dict
+        As the report's ``attribution``. ``reason`` says why a map is not shown, or, where it is,
+        the evidence for it.
+    """
+    out: dict[str, dict[str, dict[str, Any]]] = {}
+    for group in explain(ctx) if groups is None else groups:
+        if not len(group.cohort):
+            out.update(
+                {
+                    task: {m: _nothing("no held-out window to explain") for m in METHODS}
+                    for task in group.rows_B
+                }
+            )
+            continue
+        gains = _gains(ctx, group)
+        correlations = _randomised(ctx, group)
+        for task, rows_B in group.rows_B.items():
+            if not rows_B.any():
+                why = "no held-out window has a label of this task"
+                if task not in CLASSES:
+                    why = "no two people with a gallery at one site"
+                out[task] = {method: _nothing(why) for method in METHODS}
+                continue
+            competence = _competence(ctx, group, task)
+            out[task] = {
+                method: _verdict(ctx, group, task, method, competence, gains[method][task])
+                | {"randomised_correlation": correlations[method][task]}
+                for method in METHODS
+            }
+    return {task: out[task] for task in ctx.tasks}
+
+
+def _nothing(reason: str) -> dict[str, Any]:
+    return {
+        "components": {},
+        "faithfulness": None,
+        "randomised_correlation": None,
+        "shown": False,
+        "reason": reason,
+    }
+
+
+def _competence(ctx: AuditContext, group: Group, task: str) -> Competence:
+    rows_B, cohort = group.rows_B[task], group.cohort
+    seed = seed_for(ctx.seed, "attribution", "competence", task)
+    if group.identification is not None and task not in CLASSES:
+        return identification_competence(*group.identification, cohort.person_B, ctx.bootstrap, seed)
+    labels_B = cohort.label_B[task][rows_B]
+    people_B = cohort.person_B[rows_B]
+    return class_competence(ctx.model, task, cohort.x_BL[rows_B], labels_B, people_B, ctx.bootstrap, seed)
+
+
+def _verdict(
+    ctx: AuditContext, group: Group, task: str, method: str, competence: Competence, gain_B: np.ndarray
+) -> dict[str, Any]:
+    rows_B, cohort = group.rows_B[task], group.cohort
+    person_B = cohort.person_B[rows_B]
+    seed = seed_for(ctx.seed, "attribution", "people", task)
+    components = summarise(
+        group.maps[task][method][rows_B], cohort.component_BL[rows_B], person_B, ctx.bootstrap, seed
+    )
+    faithful = mean_over_people(gain_B[rows_B], person_B, ctx.bootstrap, seed)
+    shown, reason = judge(method, len(np.unique(person_B)), competence, faithful)
+    if not components:
+        shown, reason = False, "the map has no relevance in favour of the target"
+    return {"components": components, "faithfulness": faithful.value, "shown": shown, "reason": reason}
+
+
+def _gains(ctx: AuditContext, group: Group) -> dict[str, dict[str, np.ndarray]]:
+    """Return method -> task -> insertion minus deletion less that of random orders, per window (B,)."""
+    cohort, encoder = group.cohort, ctx.model.encoder
+    tokens = cohort.x_BL.shape[1] // encoder.patch
+
+    def area(token_BT: np.ndarray, seed: int, targets: Targets) -> dict[str, np.ndarray]:
+        place_BT = relevance_order(token_BT, seed)
+        return insertion_minus_deletion(encoder, cohort.x_BL, cohort.fill_BL, place_BT, targets)
+
+    chance = {task: np.zeros(len(cohort)) for task in group.targets}
+    for number in range(RANDOM_ORDERS):
+        seed = seed_for(ctx.seed, "attribution", "random-order", number)
+        for task, area_B in area(np.zeros((len(cohort), tokens)), seed, group.targets).items():
+            chance[task] += area_B / RANDOM_ORDERS
+    ties = seed_for(ctx.seed, "attribution", "ties")
+    gains: dict[str, dict[str, np.ndarray]] = {}
+    for method in METHODS:
+        # A map that never saw its target has one order for all tasks: its passes are shared.
+        batches = [group.targets] if method in TASK_BLIND else [{t: v} for t, v in group.targets.items()]
+        areas: dict[str, np.ndarray] = {}
+        for targets in batches:
+            map_BL = group.maps[next(iter(targets))][method]
+            areas |= area(per_token(map_BL, encoder.patch), ties, targets)
+        gains[method] = {task: area_B - chance[task] for task, area_B in areas.items()}
+    return gains
+
+
+def _randomised(ctx: AuditContext, group: Group) -> dict[str, dict[str, float | None]]:
+    """Return method -> task -> rank correlation with the maps of the re-initialised model."""
+    model: SiteModel = ctx.random_model
+    patch = model.encoder.patch
+    seed = seed_for(ctx.seed, "attribution", "random-scores", "re-initialised")
+    out: dict[str, dict[str, float | None]] = {}
+    for method in METHODS:
+        others = relevances(model, group.cohort.x_BL, group.random_targets, method, seed=seed)
+        out[method] = {
+            task: rank_correlation(
+                per_token(group.maps[task][method][group.rows_B[task]], patch),
+                per_token(other_BL[group.rows_B[task]], patch),
+            )
+            for task, other_BL in others.items()
+        }
+    return out
+
+
+def example_beat(ctx: AuditContext, groups: tuple[Group, ...] | None = None) -> dict[str, Any] | None:
+    """Return the cohort's median beat with its components and the mean relevance per task and method.
+
+    The beat is the median over people of their mean windows, never one person's signal; None with
+    fewer than `MIN_PEOPLE` people. Relevance is in favour of the target only, each window scaled to
+    mean 1 (1: as much as the average sample), then averaged over windows per person and over people.
+
+    Parameters
+    ----------
+    groups
+        From `explain`, if already computed.
+    """
+    groups = explain(ctx) if groups is None else groups
+    if not groups:
+        return None
+    cohort = groups[0].cohort
+    if len(np.unique(cohort.person_B)) < MIN_PEOPLE:
+        return None
+    beat_L = np.median(person_means(cohort.x_BL, cohort.person_B), axis=0)
+    votes_KL = np.stack([(cohort.component_BL == code).sum(axis=0) for code in range(len(COMPONENTS))])
+    picture: dict[str, dict[str, list[float]]] = {}
+    for group in groups:
+        for task, rows_B in group.rows_B.items():
+            if len(np.unique(group.cohort.person_B[rows_B])) >= MIN_PEOPLE:
+                picture[task] = {
+                    method: _mean_map(map_BL[rows_B], group.cohort.person_B[rows_B])
+                    for method, map_BL in group.maps[task].items()
+                }
+    return {
+        "x": [float(v) for v in beat_L],
+        "component": [int(v) for v in votes_KL.argmax(axis=0)],
+        "relevance": {task: picture[task] for task in ctx.tasks if task in picture},
+    }
+
+
+def _mean_map(map_BL: np.ndarray, person_B: np.ndarray) -> list[float]:
+    positive_BL = np.clip(map_BL.astype(np.float64), 0, None)
+    mean_B1 = positive_BL.mean(axis=1, keepdims=True)
+    scaled_BL = positive_BL / np.where(mean_B1 > 0, mean_B1, 1.0)
+    return [float(v) for v in person_means(scaled_BL, person_B).mean(axis=0)]

@@ -1,0 +1,95 @@
+"""When a map may be shown: enough people, a model that has learned the task, better than random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from transecg_core.attribution.intervals import Estimate, mean_over_people, percentiles, resample_counts
+from transecg_core.attribution.relevance import embed
+from transecg_core.attribution.similarity import Identification
+from transecg_core.model.heads import SiteModel
+
+MIN_PEOPLE = 10
+"""Fewer people carry no interval worth the name; also the smallest group a report may describe."""
+
+
+@dataclass(frozen=True)
+class Competence:
+    """Whether the model has learned a task on the audit cohort; without it there is nothing to explain."""
+
+    learned: bool
+    sentence: str
+
+
+def class_competence(
+    model: SiteModel,
+    task: str,
+    x_BL: np.ndarray,
+    class_B: np.ndarray,
+    person_B: np.ndarray,
+    resamples: int,
+    seed: int,
+) -> Competence:
+    """Compare the balanced accuracy of a shared head with chance, one in the number of classes present."""
+    present = np.unique(class_B)
+    if len(present) < 2:
+        return Competence(False, "the audit cohort has one class only: nothing to tell apart")
+    with torch.no_grad():
+        predicted_B = model.heads[task](embed(model.encoder, x_BL)).argmax(dim=1).numpy()
+    estimate = balanced_accuracy(predicted_B, class_B, person_B, resamples, seed)
+    chance = 1.0 / len(present)
+    text = f"balanced accuracy {estimate} against {chance:.2f} by guessing"
+    learned = estimate.low > chance
+    return Competence(learned, text if learned else f"the model is near chance: {text}")
+
+
+def balanced_accuracy(
+    predicted_B: np.ndarray, class_B: np.ndarray, person_B: np.ndarray, resamples: int, seed: int
+) -> Estimate:
+    """Return the mean recall over the classes present, with an interval over people."""
+    people, index_B = np.unique(person_B, return_inverse=True)
+    classes = np.unique(class_B)
+    hits_PC, counts_PC = np.zeros((2, len(people), len(classes)))
+    for column, code in enumerate(classes):
+        rows = class_B == code
+        np.add.at(counts_PC[:, column], index_B[rows], 1.0)
+        np.add.at(hits_PC[:, column], index_B[rows], (predicted_B[rows] == code).astype(np.float64))
+    drawn_RP = resample_counts(len(people), resamples, seed)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # A resample without one of the classes has no balanced accuracy (NaN) and is left out.
+        resampled_R = ((drawn_RP @ hits_PC) / (drawn_RP @ counts_PC)).mean(axis=1)
+    value = (hits_PC.sum(axis=0) / counts_PC.sum(axis=0)).mean()
+    return Estimate(float(value), *percentiles(resampled_R))
+
+
+def identification_competence(
+    trained: Identification, untrained: Identification, person_B: np.ndarray, resamples: int, seed: int
+) -> Competence:
+    """Compare identification with the same architecture untrained, on the same probes.
+
+    Not with chance: any encoder, also an untrained one, passes on what the signal itself gives away,
+    and a map of that would explain the signal and not the model.
+    """
+    rows = trained.usable_B
+    above = mean_over_people(trained.above_B[rows], person_B[rows], resamples, seed)
+    gain = mean_over_people((trained.above_B - untrained.above_B)[rows], person_B[rows], resamples, seed)
+    text = f"own template beats {above.value:.2f} of the others, {gain} more than in an untrained encoder"
+    learned = gain.low > 0
+    return Competence(learned, text if learned else f"identifies no better than an untrained encoder: {text}")
+
+
+def judge(method: str, people: int, competence: Competence, faithful: Estimate) -> tuple[bool, str]:
+    """Return whether a map may be shown, and the reason in plain words."""
+    evidence = f"insertion minus deletion, less random: {faithful}, {people} people"
+    if method == "random":
+        return False, f"negative control: random scores; {evidence}"
+    if people < MIN_PEOPLE:
+        return False, f"too few people: {people}, and {MIN_PEOPLE} are needed"
+    if not competence.learned:
+        return False, competence.sentence
+    if not faithful.low > 0:
+        return False, f"no better than random; {evidence}"
+    return True, f"{evidence}; {competence.sentence}"
