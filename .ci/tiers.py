@@ -24,7 +24,11 @@ def run_tier(tier: dict) -> dict:
     counts, reasons = read(report)
     report.unlink(missing_ok=True)
     ran = counts["passed"] + counts["failed"]
-    wrong = status not in (0, 5) or counts["failed"] > 0 or (tier["required"] and (ran == 0 or counts["skipped"] > 0))
+    wrong = (
+        status not in (0, 5)
+        or counts["failed"] > 0
+        or (tier["required"] and (ran == 0 or counts["skipped"] > 0))
+    )
     return {"tier": tier, "counts": counts, "reasons": reasons, "minutes": minutes, "ok": not wrong}
 
 
@@ -56,7 +60,9 @@ def main() -> int:
         print(f"declared minutes {declared} are over the budget of {plan['budget_minutes']}")
         return 1
     results = [run_tier(tier) for tier in plan["tiers"]]
-    print(f"\n{'tier':<12} {'passed':>7} {'failed':>7} {'skipped':>8} {'minutes':>8} {'declared':>9}  verdict")
+    print(
+        f"\n{'tier':<12} {'passed':>7} {'failed':>7} {'skipped':>8} {'minutes':>8} {'declared':>9}  verdict"
+    )
     for result in results:
         tier, counts = result["tier"], result["counts"]
         verdict = "ok" if result["ok"] else "FAILED"

@@ -89,4 +89,9 @@ def order_of(message: Message) -> Order:
     """Read the server's order; everything in it is checked before use."""
     config = message.content["order"]
     folder = str(config.get("run-folder", ""))
-    return Order(str(config["site"]), int(config.get("round", 0)), str(message.metadata.run_id), Path(folder) if folder else None)
+    return Order(
+        str(config["site"]),
+        int(config.get("round", 0)),
+        str(message.metadata.run_id),
+        Path(folder) if folder else None,
+    )

@@ -66,7 +66,9 @@ def train_round(
     if not 1 <= order.round <= cfg.rounds:
         raise UserError(f"site '{order.site}': round {order.round} is outside 1..{cfg.rounds}")
     data = site_training_set(cfg, site)
-    model = new_site_model(cfg.patch, cfg.task_names, seed_for(cfg.seed, "init", order.site), data.participants)
+    model = new_site_model(
+        cfg.patch, cfg.task_names, seed_for(cfg.seed, "init", order.site), data.participants
+    )
     load_shared(model, weights)
     if local:
         model.load_state_dict({**model.state_dict(), **local})
@@ -105,7 +107,9 @@ def ledger_path(node: Node, order: Order) -> Path:
     if node.ledger is not None:
         return node.ledger
     if order.run_folder is None or not inside_simulation():
-        raise UserError(f"site '{order.site}': privacy needs a ledger; declare ledger='/abs/ledger.sqlite' in --node-config")
+        raise UserError(
+            f"site '{order.site}': privacy needs a ledger; declare ledger='/abs/ledger.sqlite' in --node-config"
+        )
     folder = order.run_folder / "ledger"
     folder.mkdir(exist_ok=True)
     return folder / f"{order.site}.sqlite"

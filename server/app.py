@@ -26,7 +26,7 @@ def main(grid: Grid, context: Context) -> None:
     try:
         cfg = parse(context.run_config)
         folder = new_run_folder(cfg)
-        page = Coordinator(grid, cfg, folder, str(context.run_id), say_into(folder)).run()
+        page = Coordinator(grid, cfg, folder, say_into(folder)).run()
     except UserError as error:
         logger.error("TransECG FAILED: %s", error)
         raise
@@ -46,7 +46,7 @@ def show_progress() -> None:
     logger.setLevel(logging.INFO)
 
 
-def say_into(folder: Path):  # noqa: ANN201
+def say_into(folder: Path):
     """Return a function that logs a line and keeps it in the run folder's ``progress.log``."""
 
     def say(line: str) -> None:

@@ -49,8 +49,13 @@ class Federation:
         deadline = time.monotonic() + self.cfg.round_timeout
         while not self._complete():
             if time.monotonic() > deadline:
-                absent = ", ".join(site for site in self.cfg.site_names if site not in self.assignment()) or "nodes"
-                raise UserError(f"waited {self.cfg.round_timeout:g} s for {absent}; start the missing SuperNodes")
+                absent = (
+                    ", ".join(site for site in self.cfg.site_names if site not in self.assignment())
+                    or "nodes"
+                )
+                raise UserError(
+                    f"waited {self.cfg.round_timeout:g} s for {absent}; start the missing SuperNodes"
+                )
             if not self._refresh():
                 time.sleep(POLL_S)
 
@@ -65,7 +70,9 @@ class Federation:
         online = set(self.grid.get_node_ids())
         self.nodes = {node: facts for node, facts in self.nodes.items() if node in online}
         new = sorted(online - set(self.nodes))
-        for node, answer in self._exchange({node: RecordDict() for node in new}, "query.hello", 120.0).items():
+        for node, answer in self._exchange(
+            {node: RecordDict() for node in new}, "query.hello", 120.0
+        ).items():
             if answer.content is None:
                 raise UserError(f"a node does not answer as a site should: {answer.error}")
             self.nodes[node] = dict(answer.content["reply"])
@@ -82,7 +89,9 @@ class Federation:
         """
         if self.cfg.cohort != "node":
             order = sorted(self.nodes, key=lambda node: (int(str(self.nodes[node]["partition-id"])), node))
-            return {site: order[i % len(order)] for i, site in enumerate(self.cfg.site_names)} if order else {}
+            return (
+                {site: order[i % len(order)] for i, site in enumerate(self.cfg.site_names)} if order else {}
+            )
         claims: dict[str, int] = {}
         for node, facts in sorted(self.nodes.items()):
             site = str(facts["site"])

@@ -57,7 +57,6 @@ class Coordinator:
     grid: Grid
     cfg: RunConfig
     folder: Path
-    run_id: str
     say: Say
     account: dict[str, SiteAccount] = field(default_factory=dict)
     rounds: list[dict[str, Any]] = field(default_factory=list)
@@ -79,7 +78,9 @@ class Coordinator:
         self.say(f"waiting for {len(self.cfg.site_names)} sites: {', '.join(self.cfg.site_names)}")
         federation.connect()
         described = self.describe(federation)
-        model = new_site_model(self.cfg.patch, self.cfg.task_names, seed_for(self.cfg.seed, "init"), participants=1)
+        model = new_site_model(
+            self.cfg.patch, self.cfg.task_names, seed_for(self.cfg.seed, "init"), participants=1
+        )
         weights = shared_state(model)
         start = time.monotonic()
         for number in range(1, self.cfg.rounds + 1):
@@ -91,19 +92,27 @@ class Coordinator:
 
     def describe(self, federation: Federation) -> dict[str, dict[str, Any]]:
         """Have every site read its data before any training; one bad site ends the run here."""
-        answers = federation.ask("query.describe", {site: self.order(site, 0) for site in self.cfg.site_names})
+        answers = federation.ask(
+            "query.describe", {site: self.order(site, 0) for site in self.cfg.site_names}
+        )
         facts = {}
         for site, answer in answers.items():
             if answer.content is None:
                 raise UserError(f"site '{site}' can't take part: {answer.error}")
             facts[site] = json.loads(str(answer.content["reply"]["facts"]))
             row = facts[site]
-            self.say(f"site {site}: {row['participants']} participants, {row['records']} records, {row['windows']} windows")
+            self.say(
+                f"site {site}: {row['participants']} participants, {row['records']} records, {row['windows']} windows"
+            )
         return facts
 
     def order(self, site: str, number: int, weights: Mapping[str, Tensor] | None = None) -> RecordDict:
         """Return the message content that asks one site for one thing."""
-        order = {"site": site, "round": number, "run-folder": "" if self.cfg.cohort == "node" else str(self.folder)}
+        order = {
+            "site": site,
+            "round": number,
+            "run-folder": "" if self.cfg.cohort == "node" else str(self.folder),
+        }
         content = RecordDict({"order": ConfigRecord(order)})
         if weights is not None:
             content["weights"] = ArrayRecord(dict(weights))
@@ -111,11 +120,15 @@ class Coordinator:
 
     def round(self, federation: Federation, number: int, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Run one round: all sites, or a named absence."""
-        answers = federation.ask("train", {site: self.order(site, number, weights) for site in self.cfg.site_names})
+        answers = federation.ask(
+            "train", {site: self.order(site, number, weights) for site in self.cfg.site_names}
+        )
         updates, absent = self.sort_out(answers, number, weights)
         for site, reason in absent.items():
             self.say(f"round {number}/{self.cfg.rounds}: site '{site}' is absent: {reason}")
-        self.rounds.append({"round": number, "loss": {s: u.loss for s, u in updates.items()}, "absent": absent})
+        self.rounds.append(
+            {"round": number, "loss": {s: u.loss for s, u in updates.items()}, "absent": absent}
+        )
         if len(updates) < MIN_SITES:
             raise UserError(f"round {number}: only {len(updates)} of {len(answers)} sites answered; "
                             f"first reason: {next(iter(absent.values()))}")  # fmt: skip

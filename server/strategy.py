@@ -33,7 +33,9 @@ class Refused(Exception):
     """A reply that must not enter the sum; the message says why."""
 
 
-def check(content: RecordDict, site: str, round_number: int, current: Mapping[str, Tensor], cfg: RunConfig) -> Update:
+def check(
+    content: RecordDict, site: str, round_number: int, current: Mapping[str, Tensor], cfg: RunConfig
+) -> Update:
     """Validate one site's reply as if it came from an adversary.
 
     Raises
@@ -102,7 +104,9 @@ def aggregate(updates: Mapping[str, Update], current: Mapping[str, Tensor]) -> d
     merged = {}
     for name, value in current.items():
         task = name.split(".")[1] if name.startswith("heads.") else None
-        voters = [updates[s].weights[name] for s in sorted(updates) if task is None or task in updates[s].tasks]
+        voters = [
+            updates[s].weights[name] for s in sorted(updates) if task is None or task in updates[s].tasks
+        ]
         if voters:
             total = torch.zeros(value.shape, dtype=torch.float64)
             for voter in voters:

@@ -66,32 +66,57 @@ class RunConfig(BaseModel):
         allow_inf_nan=False,
     )
 
-    cohort: Cohort = Field("synthetic", description="embedded synthetic federation, four public datasets, or each node's own data")
+    cohort: Cohort = Field(
+        "synthetic",
+        description="embedded synthetic federation, four public datasets, or each node's own data",
+    )
     sites: str = Field("auto", description="comma-separated site names; auto: the cohort's four")
     data_root: str = Field("", description="folder that holds ecgiddb/, mitdb/, ludb/, ptbxl/ (cohort=real)")
     participants_per_site: Auto | Annotated[int, Field(ge=2, le=100_000)] = Field(
         "auto", description="people drawn per synthetic site, or a cap on a real one; auto: profile, or all"
     )
-    tasks: str = Field("auto", description="comma-separated tasks; auto: all five, without participant under privacy")
+    tasks: str = Field(
+        "auto", description="comma-separated tasks; auto: all five, without participant under privacy"
+    )
     protocol: Protocol = Field("auto", description="how probes are kept apart from training windows")
-    audit_split: Literal["halves", "none"] = Field("halves", description="hold a random half of the people out")
-    patch: Literal[5, 10] = Field(5, description="samples per token at 250 Hz; 5 (20 ms) resolves the components")
-    trainable: Literal["full", "bitfit", "head"] = Field("full", description="which parameters training may move")
+    audit_split: Literal["halves", "none"] = Field(
+        "halves", description="hold a random half of the people out"
+    )
+    patch: Literal[5, 10] = Field(
+        5, description="samples per token at 250 Hz; 5 (20 ms) resolves the components"
+    )
+    trainable: Literal["full", "bitfit", "head"] = Field(
+        "full", description="which parameters training may move"
+    )
     num_server_rounds: Auto | Count = Field("auto", description="federated rounds")
     local_steps: Auto | Count = Field("auto", description="optimizer steps per site and round")
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = Field(32, description="windows per step (expected, under DP)")
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(0.002, description="peak AdamW step, cosine decay")
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = Field(
+        32, description="windows per step (expected, under DP)"
+    )
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.002, description="peak AdamW step, cosine decay"
+    )
     privacy: PrivacyUnit = Field("none", description="unit of differential privacy")
-    target_epsilon: Annotated[float, Field(gt=0, le=1000)] = Field(8.0, description="run epsilon for that unit")
+    target_epsilon: Annotated[float, Field(gt=0, le=1000)] = Field(
+        8.0, description="run epsilon for that unit"
+    )
     delta: Annotated[float, Field(gt=0, lt=1)] = Field(1e-5, description="run delta; at most 1/(10 n)")
-    clip_norm: Annotated[float, Field(gt=0, le=1000)] = Field(1.0, description="L2 bound of one unit's gradient")
-    noise: Literal["calibrated", "off"] = Field("calibrated", description="off: clip only, no guarantee (reference arm)")
+    clip_norm: Annotated[float, Field(gt=0, le=1000)] = Field(
+        1.0, description="L2 bound of one unit's gradient"
+    )
+    noise: Literal["calibrated", "off"] = Field(
+        "calibrated", description="off: clip only, no guarantee (reference arm)"
+    )
     max_windows_per_participant: Annotated[int, Field(ge=1, le=10_000)] = Field(
         48, description="public cap on a person's training windows"
     )
-    round_timeout: Annotated[float, Field(gt=0, le=86_400)] = Field(1800.0, description="seconds to wait for a round")
+    round_timeout: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        1800.0, description="seconds to wait for a round"
+    )
     profile: Profile = Field("default", description="quick, default or full: see docs/configuration.md")
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(0, description="every random choice follows from it")
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
+        0, description="every random choice follows from it"
+    )
     output_dir: str = Field("runs", description="folder that receives the run folder")
 
     @field_validator("sites", "tasks")
@@ -107,9 +132,13 @@ class RunConfig(BaseModel):
         _check_sites(self)
         _check_tasks(self)
         if self.noise == "off" and self.privacy == "none":
-            raise ValueError("noise=off needs privacy=window or privacy=participant; it is their reference arm")
+            raise ValueError(
+                "noise=off needs privacy=window or privacy=participant; it is their reference arm"
+            )
         if self.trainable == "head" and not set(self.task_names) - {"participant"}:
-            raise ValueError("trainable=head has nothing shared to train with tasks=participant; add a utility task")
+            raise ValueError(
+                "trainable=head has nothing shared to train with tasks=participant; add a utility task"
+            )
         return self
 
     @property
@@ -160,7 +189,9 @@ def _check_sites(cfg: RunConfig) -> None:
     if not 2 <= len(cfg.site_names) <= MAX_SITES:
         raise ValueError(f"sites: a federation has between 2 and {MAX_SITES} sites")
     if cfg.cohort == "real" and not cfg.data_root:
-        raise ValueError("cohort=real needs data-root=FOLDER (the folder that holds ecgiddb/, mitdb/, ludb/, ptbxl/)")
+        raise ValueError(
+            "cohort=real needs data-root=FOLDER (the folder that holds ecgiddb/, mitdb/, ludb/, ptbxl/)"
+        )
 
 
 def _check_tasks(cfg: RunConfig) -> None:

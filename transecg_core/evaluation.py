@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from transecg_core.attribution import attribute, example_beat
 from transecg_core.cohorts import open_site
-from transecg_core.config import RunConfig, parse
+from transecg_core.cohorts.schema import SiteSource
+from transecg_core.config import RunConfig, defaults, parse
 from transecg_core.model.card import model_card
 from transecg_core.model.heads import load_shared, new_site_model
 from transecg_core.privacy.account import RawMechanism, ceiling_curves, privacy_section
@@ -57,10 +59,22 @@ class RunRecord:
     rounds: list[dict[str, Any]]
     accounts: Mapping[str, SiteAccount]
     described: Mapping[str, dict[str, Any]]
-    sources: Mapping[str, str]
 
 
-def audit_context(record: RunRecord, weights: Mapping[str, Tensor]) -> AuditContext:
+def audit_sources(cfg: RunConfig) -> tuple[SiteSource, ...]:
+    """Return what the audit reads: every site in a simulation, embedded synthetic people in a pilot."""
+    if cfg.cohort == "node":
+        cfg = _public_people(cfg)
+    return tuple(open_site(cfg, name) for name in cfg.site_names)
+
+
+def _public_people(cfg: RunConfig) -> RunConfig:
+    return parse({"profile": cfg.profile, "seed": cfg.seed, "audit-split": "none", "protocol": cfg.protocol})
+
+
+def audit_context(
+    record: RunRecord, weights: Mapping[str, Tensor], sources: tuple[SiteSource, ...]
+) -> AuditContext:
     """Return what the audit works on.
 
     In a simulation that is every site's own data. In a pilot the server holds nobody's ECG, so
@@ -70,29 +84,32 @@ def audit_context(record: RunRecord, weights: Mapping[str, Tensor]) -> AuditCont
     model = new_site_model(cfg.patch, cfg.task_names, seed_for(cfg.seed, "init"), participants=1)
     load_shared(model, weights)
     # Another seed than the run's own start: "random init" must be a draw, not the same weights.
-    random_model = new_site_model(cfg.patch, cfg.task_names, seed_for(cfg.seed, "random floor"), participants=1)
+    random_model = new_site_model(
+        cfg.patch, cfg.task_names, seed_for(cfg.seed, "random floor"), participants=1
+    )
     for each in (model, random_model):
         if "participant" in each.heads:
             del each.heads["participant"]
         each.eval()
     raw = {site: account.mechanisms for site, account in record.accounts.items()}
     return AuditContext(
-        sites=_audit_sites(cfg), model=model, random_model=random_model, tasks=cfg.task_names,
+        sites=_audit_sites(cfg, sources), model=model, random_model=random_model, tasks=cfg.task_names,
         membership=cfg.cohort != "node" and cfg.audit_split == "halves",
         bootstrap=cfg.settings.bootstrap, seed=cfg.seed, attribution_windows=cfg.settings.attribution_windows,
         ceilings=ceiling_curves(cfg, raw) if cfg.cohort != "node" else None,
     )  # fmt: skip
 
 
-def _audit_sites(cfg: RunConfig) -> tuple[AuditSite, ...]:
+def _audit_sites(cfg: RunConfig, sources: tuple[SiteSource, ...]) -> tuple[AuditSite, ...]:
     if cfg.cohort != "node":
-        return tuple(prepare(cfg, open_site(cfg, name)) for name in cfg.site_names)
-    people = parse({"profile": cfg.profile, "seed": cfg.seed, "audit-split": "none"})
-    sites = (prepare(people, open_site(people, name)) for name in people.site_names)
+        return tuple(prepare(cfg, source) for source in sources)
+    sites = (prepare(_public_people(cfg), source) for source in sources)
     return tuple(replace(site, member_P=np.zeros_like(site.member_P)) for site in sites)
 
 
-def report_run(record: RunRecord, weights: Mapping[str, Tensor], folder: Path, say: Callable[[str], None]) -> Path:
+def report_run(
+    record: RunRecord, weights: Mapping[str, Tensor], folder: Path, say: Callable[[str], None]
+) -> Path:
     """Write ``encoder.safetensors``, its model card, ``report.json`` and ``report.html``.
 
     Returns
@@ -101,15 +118,23 @@ def report_run(record: RunRecord, weights: Mapping[str, Tensor], folder: Path, s
         The report page.
     """
     cfg = record.cfg
-    ctx = audit_context(record, weights)
-    body = measured(record, ctx, say)
+    sources = audit_sources(cfg)
+    body = measured(record, audit_context(record, weights, sources), sources, say)
     card = model_card(cfg, body)
-    save_file(dict(weights), folder / "encoder.safetensors", metadata={"format": "pt", "card": json.dumps(card, sort_keys=True)})
-    (folder / "model-card.json").write_text(json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    save_file(
+        dict(weights),
+        folder / "encoder.safetensors",
+        metadata={"format": "pt", "card": json.dumps(card, sort_keys=True)},
+    )
+    (folder / "model-card.json").write_text(
+        json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+    )
     return write_report(body, folder)
 
 
-def measured(record: RunRecord, ctx: AuditContext, say: Callable[[str], None]) -> dict[str, Any]:
+def measured(
+    record: RunRecord, ctx: AuditContext, sources: tuple[SiteSource, ...], say: Callable[[str], None]
+) -> dict[str, Any]:
     """Return the whole report document of one run."""
     cfg = record.cfg
     say("audit: signal linkability, model capability, training leakage")
@@ -121,8 +146,11 @@ def measured(record: RunRecord, ctx: AuditContext, say: Callable[[str], None]) -
     report: dict[str, Any] = {
         "schema_version": "1.0",
         "edition": "shareable" if cfg.cohort == "node" else "local",
-        "manifest": manifest(cfg, record.engine, "", record.sources),
-        "data": {"kind": "synthetic" if cfg.cohort == "synthetic" else "real", "sites": _data_rows(record, ctx)},
+        "manifest": manifest(cfg, record.engine, command_line(cfg), _hashes(cfg, sources)),
+        "data": {
+            "kind": "synthetic" if cfg.cohort == "synthetic" else "real",
+            "sites": _data_rows(record, ctx),
+        },
         "training": {"profile": cfg.profile, "still_falling": falling, "rounds": record.rounds},
         "privacy": privacy_section(cfg, raw),
         "releases": [release.as_dict() for release in releases_for(cfg.privacy, cfg.cohort != "node")],
@@ -134,6 +162,18 @@ def measured(record: RunRecord, ctx: AuditContext, say: Callable[[str], None]) -
         "limits": limits(cfg, controls, record.rounds, falling),
     }
     return report | {"verdict": verdict(report)}
+
+
+def command_line(cfg: RunConfig) -> str:
+    """Return the command that repeats this run: every option that differs from its default."""
+    usual = defaults()
+    options = {key: value for key, value in cfg.model_dump(by_alias=True).items() if value != usual[key]}
+    options.pop("output-dir", None)
+    return " ".join(["transecg run", *(shlex.quote(f"{key}={value}") for key, value in options.items())])
+
+
+def _hashes(cfg: RunConfig, sources: tuple[SiteSource, ...]) -> dict[str, str]:
+    return {} if cfg.cohort == "node" else {source.name: source.fingerprint for source in sources}
 
 
 def _data_rows(record: RunRecord, ctx: AuditContext) -> list[dict[str, Any]]:

@@ -28,12 +28,16 @@ def prepare(cfg: RunConfig, source: SiteSource) -> AuditSite:
         raise UserError(f"site '{source.name}': no usable record; see the skip counts and check data-root")
     roles = split(windows, cfg.protocol, seed_for(cfg.seed, "split", source.name))
     if not roles.gallery_N.any():
-        raise UserError(f"site '{source.name}': protocol={cfg.protocol} leaves no window to train on; try auto")
+        raise UserError(
+            f"site '{source.name}': protocol={cfg.protocol} leaves no window to train on; try auto"
+        )
     person_P = tuple(source.person(p) for p in windows.participants)
     member_P = members(source.person, windows.participants, cfg.audit_split, seed_for(cfg.seed, "coin"))
     site = AuditSite(source.name, windows, roles, person_P, member_P)
     if not trained_rows(site).any():
-        raise UserError(f"site '{source.name}': the audit split left nobody to train on; add people or audit-split=none")
+        raise UserError(
+            f"site '{source.name}': the audit split left nobody to train on; add people or audit-split=none"
+        )
     return site
 
 

@@ -65,7 +65,9 @@ def test_a_non_finite_loss_is_dropped_not_believed() -> None:
     assert check(reply(loss=float("nan")), "synth-a", 1, CURRENT, CFG).loss is None
 
 
-@pytest.mark.parametrize("facts", [{}, {"q": 0.5, "sigma": 0.0, "steps": 40}, {"q": 0.5, "sigma": 1.0, "steps": 39}])
+@pytest.mark.parametrize(
+    "facts", [{}, {"q": 0.5, "sigma": 0.0, "steps": 40}, {"q": 0.5, "sigma": 1.0, "steps": 39}]
+)
 def test_a_private_reply_without_the_agreed_mechanism_is_refused(facts: dict) -> None:
     private = parse({"privacy": "participant", "tasks": "sex,beat"})
     with pytest.raises(Refused, match="mechanism"):
@@ -86,7 +88,9 @@ def test_arrival_order_never_changes_a_bit(values: list[float]) -> None:
 
 
 def test_mean_is_uniform_and_heads_count_only_the_sites_that_train_them() -> None:
-    merged = aggregate({"a": update("a", 0.0, ("sex",)), "b": update("b", 1.0), "c": update("c", 2.0)}, CURRENT)
+    merged = aggregate(
+        {"a": update("a", 0.0, ("sex",)), "b": update("b", 1.0), "c": update("c", 2.0)}, CURRENT
+    )
     np.testing.assert_allclose(merged["encoder.norm.bias"], 1.0)
     np.testing.assert_allclose(merged["heads.sex.bias"], 1.0)
     np.testing.assert_allclose(merged["heads.beat.bias"], 1.5)

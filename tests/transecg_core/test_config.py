@@ -82,7 +82,11 @@ def test_paths_are_made_absolute(tmp_path: Path) -> None:
     assert (cfg.data_root, cfg.output_dir) == (str(tmp_path / "d"), str(tmp_path / "o"))
 
 
-@given(st.dictionaries(st.text(max_size=20), st.one_of(st.integers(), st.floats(), st.text(max_size=9)), max_size=3))
+@given(
+    st.dictionaries(
+        st.text(max_size=20), st.one_of(st.integers(), st.floats(), st.text(max_size=9)), max_size=3
+    )
+)
 def test_any_junk_is_a_user_error_or_a_config(options: dict) -> None:
     try:
         parse(options)

@@ -21,7 +21,12 @@ def model_card(cfg: RunConfig, report: dict[str, Any]) -> dict[str, Any]:
         "tasks": list(cfg.task_names),
         "data_kind": report["data"]["kind"],
         "sites": {row["name"]: {"trained_on": row["trained_on"]} for row in report["data"]["sites"]},
-        "training": {"rounds": cfg.rounds, "local_steps": cfg.steps, "seed": cfg.seed, "trainable": cfg.trainable},
+        "training": {
+            "rounds": cfg.rounds,
+            "local_steps": cfg.steps,
+            "seed": cfg.seed,
+            "trainable": cfg.trainable,
+        },
         "privacy": {
             "unit": privacy["unit"],
             "delta": cfg.delta if privacy["unit"] != "none" else None,

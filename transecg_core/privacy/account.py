@@ -107,12 +107,16 @@ def _site_row(cfg: RunConfig, site: str, raw: Sequence[RawMechanism]) -> dict[st
         "delta": cfg.delta,
         "max_windows_per_participant": cfg.max_windows_per_participant,
         "epsilon_participant": epsilon_participant(account, cfg.delta) if noisy and account else None,
-        "epsilon_window": epsilon(account, cfg.delta) if noisy and account and cfg.privacy == "window" else None,
+        "epsilon_window": epsilon(account, cfg.delta)
+        if noisy and account and cfg.privacy == "window"
+        else None,
         "lifetime": None,
     }
 
 
-def ceiling_curves(cfg: RunConfig, raw_by_site: Mapping[str, Sequence[RawMechanism]]) -> dict[str, CeilingCurve] | None:
+def ceiling_curves(
+    cfg: RunConfig, raw_by_site: Mapping[str, Sequence[RawMechanism]]
+) -> dict[str, CeilingCurve] | None:
     """Return site -> what any membership attack can reach at most; None where nothing bounds it."""
     if cfg.privacy == "none" or cfg.noise == "off":
         return None

@@ -9,7 +9,9 @@ from transecg_core.config import RunConfig
 MIN_CONTROLS = 40
 
 
-def limits(cfg: RunConfig, controls: int, rounds: list[dict[str, Any]], still_falling: bool | None) -> list[str]:
+def limits(
+    cfg: RunConfig, controls: int, rounds: list[dict[str, Any]], still_falling: bool | None
+) -> list[str]:
     """Return the limits of this run as sentences.
 
     Parameters
@@ -49,24 +51,38 @@ def _training(cfg: RunConfig, rounds: list[dict[str, Any]], still_falling: bool 
         missed = sum(site in row["absent"] for row in rounds)
         out.append(f"Site {site} missed {missed} of {len(rounds)} rounds ({reason}).")
     if still_falling:
-        out.append("The training loss was still falling: model capability and training leakage are lower bounds.")
+        out.append(
+            "The training loss was still falling: model capability and training leakage are lower bounds."
+        )
     if cfg.profile == "quick":
-        out.append("Profile quick trains too little for conclusions: it shows that everything works, not how large a risk is.")
+        out.append(
+            "Profile quick trains too little for conclusions: it shows that everything works, not how large a risk is."
+        )
     if cfg.protocol == "random-window":
-        out.append("LEAKY PROTOCOL: windows of one recording are on both sides; identification figures are inflated.")
+        out.append(
+            "LEAKY PROTOCOL: windows of one recording are on both sides; identification figures are inflated."
+        )
     return out
 
 
 def _privacy(cfg: RunConfig) -> list[str]:
     if cfg.privacy == "none":
-        return ["No differential privacy: nothing bounds what the model reveals about its training participants."]
-    out = ["Training starts from random weights: no public or synthetic pretraining, which private training needs to be useful."]
+        return [
+            "No differential privacy: nothing bounds what the model reveals about its training participants."
+        ]
+    out = [
+        "Training starts from random weights: no public or synthetic pretraining, which private training needs to be useful."
+    ]
     if cfg.noise == "off":
         out.append("Noise is off: this is the clipped reference arm, without any guarantee.")
     elif cfg.cohort != "node":
-        out.append("Noise is drawn from a seed so that the run can be repeated; who knows the seed can remove it.")
+        out.append(
+            "Noise is drawn from a seed so that the run can be repeated; who knows the seed can remove it."
+        )
     if cfg.privacy == "window":
-        out.append("The guarantee is per window. A person has many windows: read the participant epsilon beside it.")
+        out.append(
+            "The guarantee is per window. A person has many windows: read the participant epsilon beside it."
+        )
     return out
 
 
@@ -79,5 +95,7 @@ def _audit(cfg: RunConfig, controls: int) -> list[str]:
     if cfg.audit_split == "none" and cfg.cohort != "node":
         out.append("audit-split=none: nobody was held out, so training leakage is not measurable.")
     elif cfg.cohort != "node" and controls < MIN_CONTROLS:
-        out.append(f"Only {controls} controls: true positive rates at low false positive rates are not measurable.")
+        out.append(
+            f"Only {controls} controls: true positive rates at low false positive rates are not measurable."
+        )
     return out

@@ -121,7 +121,9 @@ def window_losses(model: SiteModel, x_BL: Tensor, targets_B: Mapping[str, Tensor
     total_B = torch.zeros(x_BL.shape[0])
     for task, target_B in targets_B.items():
         weight = torch.tensor(CLASS_WEIGHT[task]) if task in CLASS_WEIGHT else None
-        loss_B = F.cross_entropy(logits[task], target_B, weight=weight, ignore_index=MISSING, reduction="none")
+        loss_B = F.cross_entropy(
+            logits[task], target_B, weight=weight, ignore_index=MISSING, reduction="none"
+        )
         total_B = total_B + TASK_WEIGHT[task] * loss_B
     return total_B
 
