@@ -1,0 +1,93 @@
+"""Which units enter a private step, and which of their windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from transecg_core.privacy.accounting import Mechanism, Unit
+from transecg_core.privacy.noise import RandomSource
+from transecg_core.training.local import TrainingSet
+
+
+@dataclass(frozen=True)
+class PrivateSpec:
+    """One private step.
+
+    Attributes
+    ----------
+    unit, q, sigma, max_windows
+        See `transecg_core.privacy.accounting.Mechanism`. ``sigma`` 0 is the reference arm: clipped,
+        no noise, no guarantee.
+    clip_norm
+        L2 bound on one unit's gradient.
+    expected
+        Fixed public number that the noised sum is divided by, normally q times the number of units.
+    windows_per_draw
+        How many of a drawn participant's windows enter the step; 1 for the window unit.
+    """
+
+    unit: Unit
+    sigma: float
+    clip_norm: float
+    q: float
+    expected: float
+    windows_per_draw: int
+    max_windows: int
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.clip_norm) and self.clip_norm > 0):
+            raise ValueError(f"clip norm {self.clip_norm} is not a positive number")
+        if not (np.isfinite(self.expected) and self.expected > 0):
+            raise ValueError(f"expected count {self.expected} is not a positive number")
+        if self.windows_per_draw < 1:
+            raise ValueError(f"windows per draw {self.windows_per_draw} is not at least 1")
+        self.mechanism  # noqa: B018  (validates unit, q, sigma and max_windows)
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """What one step costs."""
+        return Mechanism(self.unit, self.q, self.sigma, self.max_windows)
+
+    @property
+    def group(self) -> int:
+        """Rows that one unit takes in a batch."""
+        return self.windows_per_draw if self.unit == "participant" else 1
+
+
+def draw_units(data: TrainingSet, spec: PrivateSpec, source: RandomSource, step: int) -> list[np.ndarray]:
+    """Return the rows of every drawn unit: Poisson over units, then some of a drawn person's windows."""
+    if spec.unit == "window":
+        drawn = np.flatnonzero(source.uniform(len(data), "draw", step) < spec.q)
+        return [np.array([row]) for row in drawn]
+    participant_N = data.participant_N.numpy()
+    coins_P = source.uniform(data.participants, "draw", step)
+    groups = []
+    for person in np.flatnonzero(coins_P < spec.q):
+        rows = np.flatnonzero(participant_N == person)
+        # One stream per person: who else is there changes nothing in which windows are taken.
+        order = np.argsort(source.uniform(len(rows), "windows", step, int(person)))
+        groups.append(rows[np.sort(order[: spec.windows_per_draw])])
+    return [rows for rows in groups if len(rows)]
+
+
+def pad_units(groups: Sequence[np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return row indices and weights (U, G): each unit's mean; padding has weight 0."""
+    rows = np.stack([np.concatenate([g, np.full(size - len(g), g[0])]) for g in groups])
+    weight = np.stack([np.where(np.arange(size) < len(g), 1.0 / len(g), 0.0) for g in groups])
+    return rows, weight
+
+
+def check_cap(data: TrainingSet, spec: PrivateSpec) -> None:
+    """Refuse data in which somebody has more windows than the public cap, which the claim rests on.
+
+    Raises
+    ------
+    ValueError
+        If a participant exceeds ``max_windows``.
+    """
+    if len(data) and int(torch.bincount(data.participant_N).max()) > spec.max_windows:
+        raise ValueError(f"a participant has more than max_windows={spec.max_windows} windows")
