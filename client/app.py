@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import torch
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
+from torch import Tensor
 
 from client.round import Order, train_round
 from client.site import engine_name, open_node_site, read_node, site_config
 from transecg_core.config import RunConfig, parse
 from transecg_core.errors import UserError
+from transecg_core.privacy.releases import allowed
 from transecg_core.report.describe import describe_site
 
 torch.set_num_threads(1)  # same bytes whatever the machine, and no spinning threads beside other sites
@@ -45,7 +48,7 @@ def answering(handler: Handler) -> Callable[[Message, Context], Message]:
 def hello(message: Message, context: Context) -> RecordDict:
     """Say which node this is."""
     node = read_node(context.node_config)
-    facts = {"partition-id": node.partition, "num-partitions": node.partitions, "site": node.site or "",
+    facts: dict[str, Any] = {"partition-id": node.partition, "num-partitions": node.partitions, "site": node.site or "",
              "engine": engine_name()}  # fmt: skip
     return RecordDict({"reply": ConfigRecord(facts)})
 
@@ -56,7 +59,7 @@ def describe(message: Message, context: Context) -> RecordDict:
     """Read the site's data (and fill its cache), and say what may be said about it."""
     node, cfg, order = read_node(context.node_config), parse(context.run_config), order_of(message)
     site = open_node_site(node, cfg, order.site)
-    facts = describe_site(site, shareable=cfg.cohort == "node")
+    facts = releasable(cfg, describe_site(site, shareable=cfg.cohort == "node"))
     return RecordDict({"reply": ConfigRecord({"site": order.site, "facts": json.dumps(facts)})})
 
 
@@ -67,31 +70,48 @@ def train(message: Message, context: Context) -> RecordDict:
     node, cfg, order = read_node(context.node_config), parse(context.run_config), order_of(message)
     site = open_node_site(node, cfg, order.site)
     key = f"local-{order.site}"  # by site, never by node: a restarted node has another id
-    local = context.state[key].to_torch_state_dict() if key in context.state else {}
-    weights = message.content["weights"].to_torch_state_dict()
-    result = train_round(site_config(cfg), node, site, order, weights, local)
+    local = arrays(context.state, key) if key in context.state else {}
+    result = train_round(site_config(cfg), node, site, order, arrays(message.content, "weights"), local)
     if result.local:
         context.state[key] = ArrayRecord(dict(result.local))
-    reply: dict = {"site": order.site, "round": order.round, "tasks": ",".join(result.tasks)}
+    facts: dict[str, Any] = {"site": order.site, "round": order.round, "tasks": ",".join(result.tasks)}
     if result.mechanism is not None:
-        reply |= dict(zip(("q", "sigma", "steps"), result.mechanism, strict=True))
-    if may_tell_loss(cfg):
-        reply["loss"] = sum(result.log.losses) / max(len(result.log.losses), 1)
-    return RecordDict({"weights": ArrayRecord(dict(result.shared)), "reply": ConfigRecord(reply)})
+        facts |= dict(zip(("q", "sigma", "steps"), result.mechanism, strict=True))
+    if result.log.losses:
+        facts["loss"] = sum(result.log.losses) / len(result.log.losses)
+    releasable(cfg, {"weights": None})  # the weights stand in the table of releases too
+    return RecordDict({
+        "weights": ArrayRecord(dict(result.shared)), "reply": ConfigRecord(releasable(cfg, facts)),
+    })  # fmt: skip
 
 
-def may_tell_loss(cfg: RunConfig) -> bool:
-    """A loss is a release: under privacy only a simulation may show it, outside the guarantee."""
-    return cfg.privacy == "none" or cfg.cohort != "node"
+def releasable(cfg: RunConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts that the table of releases lets out; an undeclared one is an error."""
+    names = allowed(facts, cfg.privacy, cfg.cohort != "node")
+    return {name: facts[name] for name in names}
+
+
+def arrays(records: RecordDict, key: str) -> dict[str, Tensor]:
+    """Return one record's arrays as tensors.
+
+    Raises
+    ------
+    ValueError
+        If the record is missing or holds no arrays.
+    """
+    record = records.get(key)
+    if not isinstance(record, ArrayRecord):
+        raise ValueError(f"no arrays under '{key}'")
+    return dict(record.to_torch_state_dict())
 
 
 def order_of(message: Message) -> Order:
     """Read the server's order; everything in it is checked before use."""
     config = message.content["order"]
+    if not isinstance(config, ConfigRecord):
+        raise ValueError("the order is no config record")
     folder = str(config.get("run-folder", ""))
-    return Order(
-        str(config["site"]),
-        int(config.get("round", 0)),
-        str(message.metadata.run_id),
-        Path(folder) if folder else None,
-    )
+    number = config.get("round", 0)
+    if not isinstance(number, int):
+        raise ValueError("the order's round is no integer")
+    return Order(str(config["site"]), number, str(message.metadata.run_id), Path(folder) if folder else None)

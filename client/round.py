@@ -66,6 +66,7 @@ def train_round(
     if not 1 <= order.round <= cfg.rounds:
         raise UserError(f"site '{order.site}': round {order.round} is outside 1..{cfg.rounds}")
     data = site_training_set(cfg, site)
+    shared: Mapping[str, Tensor]
     model = new_site_model(
         cfg.patch, cfg.task_names, seed_for(cfg.seed, "init", order.site), data.participants
     )

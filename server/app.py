@@ -10,7 +10,7 @@ import torch
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from server.run import Coordinator, new_run_folder
+from server.run import Coordinator, Say, new_run_folder
 from transecg_core.config import parse
 from transecg_core.errors import UserError
 
@@ -46,7 +46,7 @@ def show_progress() -> None:
     logger.setLevel(logging.INFO)
 
 
-def say_into(folder: Path):
+def say_into(folder: Path) -> Say:
     """Return a function that logs a line and keeps it in the run folder's ``progress.log``."""
 
     def say(line: str) -> None:

@@ -101,14 +101,13 @@ class Coordinator:
                 raise UserError(f"site '{site}' can't take part: {answer.error}")
             facts[site] = json.loads(str(answer.content["reply"]["facts"]))
             row = facts[site]
-            self.say(
-                f"site {site}: {row['participants']} participants, {row['records']} records, {row['windows']} windows"
-            )
+            counts = [f"{row[what]} {what}" for what in ("participants", "records", "windows") if what in row]
+            self.say(f"site {site}: {', '.join(counts) or 'counts withheld'}")
         return facts
 
     def order(self, site: str, number: int, weights: Mapping[str, Tensor] | None = None) -> RecordDict:
         """Return the message content that asks one site for one thing."""
-        order = {
+        order: dict[str, Any] = {
             "site": site,
             "round": number,
             "run-folder": "" if self.cfg.cohort == "node" else str(self.folder),
@@ -160,7 +159,7 @@ class Coordinator:
         parts = [f"round {number}/{self.cfg.rounds}"]
         parts += [f"loss {', '.join(losses)}"] if losses else []
         if self.cfg.privacy != "none" and self.cfg.noise == "calibrated":
-            epsilon = max(spent(self.cfg, account.mechanism_steps()) for account in self.account.values())
+            epsilon = max(spent(self.cfg, account.mechanisms) for account in self.account.values())
             parts.append(f"{self.cfg.privacy} epsilon {epsilon:.2f} of {self.cfg.target_epsilon:g}")
         self.say("; ".join([*parts, f"{left:.0f} s of training left"]))
 

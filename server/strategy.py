@@ -50,7 +50,8 @@ def check(
     if facts.get("site") != site or facts.get("round") != round_number:
         raise Refused(f"reply claims site {facts.get('site')!r}, round {facts.get('round')!r}")
     weights = _weights(arrays, current)
-    moved = float(torch.sqrt(sum(((weights[n] - current[n]).double() ** 2).sum() for n in current)))  # type: ignore[call-overload]
+    squares = torch.stack([((weights[name] - current[name]).double() ** 2).sum() for name in current])
+    moved = float(squares.sum().sqrt())
     if moved > MAX_UPDATE_NORM:
         raise Refused(f"update norm {moved:.3g} is over the bound {MAX_UPDATE_NORM:g}")
     tasks = tuple(task for task in cfg.task_names if task in str(facts.get("tasks", "")).split(","))

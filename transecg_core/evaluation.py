@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,11 @@ from transecg_core.model.card import model_card
 from transecg_core.model.heads import load_shared, new_site_model
 from transecg_core.privacy.account import RawMechanism, ceiling_curves, privacy_section
 from transecg_core.privacy.releases import releases_for
-from transecg_core.report import write_report
+from transecg_core.report import complete, write_report
 from transecg_core.report.describe import describe_site
 from transecg_core.report.limits import limits
 from transecg_core.report.manifest import manifest
 from transecg_core.report.threat import threat_model
-from transecg_core.report.verdict import verdict
 from transecg_core.risk import audit
 from transecg_core.risk.context import AuditContext, AuditSite
 from transecg_core.seeds import seed_for
@@ -153,7 +152,7 @@ def measured(
         },
         "training": {"profile": cfg.profile, "still_falling": falling, "rounds": record.rounds},
         "privacy": privacy_section(cfg, raw),
-        "releases": [release.as_dict() for release in releases_for(cfg.privacy, cfg.cohort != "node")],
+        "releases": [asdict(release) for release in releases_for(cfg.privacy, cfg.cohort != "node")],
         "utility": utility(ctx),
         "risks": risks,
         "attribution": attribute(ctx),
@@ -161,7 +160,7 @@ def measured(
         "threat_model": threat_model(),
         "limits": limits(cfg, controls, record.rounds, falling),
     }
-    return report | {"verdict": verdict(report)}
+    return complete(report)  # validated, with the verdict derived from the figures
 
 
 def command_line(cfg: RunConfig) -> str:

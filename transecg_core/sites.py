@@ -43,7 +43,7 @@ def prepare(cfg: RunConfig, source: SiteSource) -> AuditSite:
 
 def trained_rows(site: AuditSite) -> np.ndarray:
     """Return the windows (N,) that may train: gallery windows of members."""
-    return site.split.gallery_N & site.member_P[site.windows.participant_N]
+    return np.asarray(site.split.gallery_N & site.member_P[site.windows.participant_N])
 
 
 def site_training_set(cfg: RunConfig, site: AuditSite) -> TrainingSet:

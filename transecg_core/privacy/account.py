@@ -10,6 +10,7 @@ from transecg_core.privacy.accounting import (
     ACCOUNTANT,
     ADJACENCY,
     Mechanism,
+    Unit,
     calibrate_sigma,
     check_delta,
     epsilon,
@@ -48,7 +49,7 @@ def planned_mechanism(cfg: RunConfig, people: float, windows: float) -> Mechanis
         If delta exceeds 1/(10 n).
     """
     check_delta(cfg.delta, max(int(people), 1))
-    unit = "window" if cfg.privacy == "window" else "participant"
+    unit: Unit = "window" if cfg.privacy == "window" else "participant"
     q, _ = sampling(cfg, people, windows)
     if cfg.noise == "off":
         return Mechanism(unit, q, 0.0, cfg.max_windows_per_participant)
@@ -59,7 +60,7 @@ def planned_mechanism(cfg: RunConfig, people: float, windows: float) -> Mechanis
 
 def charges(cfg: RunConfig, raw: Sequence[RawMechanism]) -> list[tuple[Mechanism, int]]:
     """Return the composed charges of one site, equal mechanisms merged."""
-    unit = "window" if cfg.privacy == "window" else "participant"
+    unit: Unit = "window" if cfg.privacy == "window" else "participant"
     steps: dict[Mechanism, int] = {}
     for q, sigma, count in raw:
         mechanism = Mechanism(unit, q, sigma, cfg.max_windows_per_participant)

@@ -27,7 +27,7 @@ import numpy as np
 from dp_accounting import NeighboringRelation, get_epsilon_gaussian
 from dp_accounting.pld import privacy_loss_distribution as pld
 from dp_accounting.pld.privacy_loss_mechanism import GaussianPrivacyLoss, MixtureGaussianPrivacyLoss
-from scipy import stats
+from scipy import optimize, stats
 
 from transecg_core.errors import UserError
 
@@ -40,6 +40,7 @@ _GRID = 4000
 """Points of one step's discretised loss; four times as many move epsilon by less than 0.1 %."""
 _COARSEST = 20.0
 """A person's loss that needs a wider grid than this is unprotected; a closed bound is enough."""
+_SMALLEST_SIGMA = 0.05
 _TAIL_SHARE = 1e-6
 """Share of delta given to every truncated tail; it is charged, never dropped."""
 
@@ -127,10 +128,11 @@ def participant_account(mech_steps: Charges, delta: float) -> Account:
     return _account(mech_steps, delta, person=True)
 
 
+@lru_cache(maxsize=256)
 def calibrate_sigma(
     unit: Unit, q: float, steps: int, target_epsilon: float, delta: float, max_windows: int
 ) -> float:
-    """Return the smallest noise multiplier (to 0.01 %) whose `steps` steps cost `target_epsilon` at most.
+    """Return the smallest noise multiplier (to 0.01 %, at least 0.05) that keeps a run within `target_epsilon`.
 
     Parameters
     ----------
@@ -143,13 +145,23 @@ def calibrate_sigma(
     def cost(sigma: float) -> float:
         return epsilon([(Mechanism(unit, q, sigma, max_windows), steps)], delta)
 
-    low, high = 0.05, 1.0
+    low, high = _SMALLEST_SIGMA, 1.0
+    if cost(low) <= target_epsilon:
+        return low
     while cost(high) > target_epsilon:
         low, high = high, 2 * high
-    while high / low > 1 + 1e-4:
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if cost(middle) > target_epsilon else (low, middle)
-    return high
+    # Epsilon falls nearly like a power of sigma, so the search is on logarithms.
+    sigma = math.exp(
+        optimize.brentq(
+            lambda log_sigma: math.log(max(cost(math.exp(log_sigma)), 1e-9) / target_epsilon),
+            math.log(low),
+            math.log(high),
+            xtol=4e-5,
+        )
+    )
+    while cost(sigma) > target_epsilon:
+        sigma *= 1 + 4e-5
+    return sigma
 
 
 def trade_off(mech_steps: Charges, fpr: np.ndarray) -> np.ndarray:
@@ -254,15 +266,15 @@ def _shifts(mechanism: Mechanism, tail: float, person: bool) -> Shifts:
 
 
 def _is_single(shift: Shifts) -> bool:
-    """Return whether a unit shifts the sum by one clip norm or not at all: the subsampled Gaussian."""
-    return len(shift[0]) <= 2 and shift[0][-1] == 1.0 and (len(shift[0]) == 1 or shift[0][0] == 0.0)
+    """Return whether a unit shifts the sum by one fixed amount or not at all: the subsampled Gaussian."""
+    return sum(amount > 0 for amount in shift[0]) == 1
 
 
 def _spread(sigma: float, shift: Shifts, tail: float) -> float:
     """Return the width of one step's loss range, `tail` left out."""
     log_tail = math.log(tail)
     loss = (
-        GaussianPrivacyLoss(sigma, sampling_prob=shift[1][-1], log_mass_truncation_bound=log_tail)
+        GaussianPrivacyLoss(sigma, shift[0][-1], True, log_tail, shift[1][-1])
         if _is_single(shift)
         else MixtureGaussianPrivacyLoss(sigma, shift[0], shift[1], log_mass_truncation_bound=log_tail)
     )
@@ -275,6 +287,7 @@ def _step_pld(sigma: float, shift: Shifts, width: float, tail: float) -> pld.Pri
     if _is_single(shift):
         return pld.from_gaussian_mechanism(
             sigma,
+            shift[0][-1],
             value_discretization_interval=width,
             log_mass_truncation_bound=math.log(tail),
             sampling_prob=shift[1][-1],

@@ -50,6 +50,5 @@ class CeilingCurve:
 
 def ceiling(mech_steps: Charges) -> CeilingCurve:
     """Return the person-level ceilings of a run (or of a lifetime: pass all charges)."""
-    low = np.geomspace(1e-6, 0.05, 200)
-    fpr = np.unique(np.concatenate([[0.0], low, np.linspace(0.05, 1.0, 1901)]))
+    fpr = np.concatenate([[0.0], np.geomspace(1e-6, 1e-3, 100, endpoint=False), np.linspace(1e-3, 1.0, 1999)])
     return CeilingCurve(fpr, 1 - trade_off(mech_steps, fpr))

@@ -42,6 +42,9 @@ class Release:
 # (marked) and withheld from a real server as soon as a guarantee is claimed.
 _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("site", "the site's name", "public", "public"),
+    ("name", "the site's name", "public", "public"),
+    ("round", "number of the round", "public", "public"),
+    ("tasks", "which tasks the site has labels for: a declared constant", "public", "public"),
     ("weights", "the updated shared weights", "charged", "outside"),
     ("steps", "optimizer steps taken (planned, not data-dependent)", "public", "public"),
     ("sigma", "noise multiplier", "public", "public"),
@@ -54,10 +57,12 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
         "public",
         "outside",
     ),
+    ("trained_on", "number of people who train: a declared constant", "public", "outside"),
     ("loss", "training loss", "measure", "outside"),
     ("losses", "training loss per step", "measure", "outside"),
     ("windows", "number of windows", "measure", "outside"),
     ("records", "number of records", "measure", "outside"),
+    ("sessions", "number of sessions", "measure", "outside"),
     ("skipped", "why records and windows were left out, counted", "measure", "outside"),
     ("metrics", "test metrics on the site's people", "measure", "outside"),
     ("participant_head", "the head that tells the site's people apart", "withheld", "withheld"),
