@@ -1,0 +1,167 @@
+"""What attacks may hold, and the hand that gives each one only what it declared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from transecg_core.model.heads import LOCAL_TASKS, SiteModel
+from transecg_core.training.local import MISSING
+
+Artefact = Literal["gallery", "probes", "targets", "released-model", "architecture"]
+ARTEFACTS: tuple[str, ...] = get_args(Artefact)
+_BATCH = 256
+
+
+class UndeclaredArtefact(RuntimeError):
+    """An attack reached for something it did not declare."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Identified windows of enrolled people, of every site.
+
+    Attributes
+    ----------
+    x_NL
+        Windows.
+    entry_N, record_N, site_N
+        Enrolled person, record and site of each window, as dense indices.
+    site_G
+        Site of each enrolled person.
+    fold_G
+        Cross-fitting fold of each enrolled person, the same at every site.
+    """
+
+    x_NL: np.ndarray
+    entry_N: np.ndarray
+    record_N: np.ndarray
+    site_N: np.ndarray
+    site_G: np.ndarray
+    fold_G: np.ndarray
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Unidentified windows, grouped into queries (one record of somebody).
+
+    ``fold_Q`` is the fold of whoever it is: whatever is fitted to score a query must
+    leave that fold out, so that it was fitted on other people and other records.
+    """
+
+    x_NL: np.ndarray
+    query_N: np.ndarray
+    site_Q: np.ndarray
+    fold_Q: np.ndarray
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Windows of the people whose membership is asked, with the labels declared.
+
+    ``labels`` maps a task to codes per window, `MISSING` where not known.
+    """
+
+    x_NL: np.ndarray
+    target_N: np.ndarray
+    site_T: np.ndarray
+    labels: Mapping[str, np.ndarray]
+
+
+class ModelAccess:
+    """White-box access to an encoder and its shared heads; forward passes are remembered."""
+
+    def __init__(self, model: SiteModel) -> None:
+        self._model = model
+        self._memo: dict[bytes, np.ndarray] = {}
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks with a shared head."""
+        return tuple(task for task in self._model.heads if task not in LOCAL_TASKS)
+
+    def embed(self, x_NL: np.ndarray) -> np.ndarray:
+        """Return the embeddings (N, D) of windows (N, L)."""
+        key = hashlib.blake2b(np.ascontiguousarray(x_NL).tobytes(), digest_size=16).digest()
+        if key not in self._memo:
+            self._memo[key] = self._forward(x_NL)
+        return self._memo[key]
+
+    def losses(self, task: str, z_ND: np.ndarray, code_N: np.ndarray) -> np.ndarray:
+        """Return each window's cross-entropy (N,) under a shared head; NaN where the label is missing."""
+        with torch.no_grad():
+            logits = self._model.heads[task](torch.from_numpy(z_ND))
+            loss = F.cross_entropy(
+                logits, torch.from_numpy(code_N), ignore_index=MISSING, reduction="none"
+            ).numpy()
+        return np.where(code_N == MISSING, np.nan, loss.astype(np.float64))
+
+    def _forward(self, x_NL: np.ndarray) -> np.ndarray:
+        was_training = self._model.training
+        self._model.eval()
+        with torch.no_grad():
+            parts = [
+                self._model.encoder(
+                    torch.from_numpy(np.array(x_NL[start : start + _BATCH], dtype=np.float32))
+                )
+                for start in range(0, len(x_NL), _BATCH)
+            ]
+        self._model.train(was_training)
+        return torch.cat(parts).numpy() if parts else np.empty((0, 1), dtype=np.float32)
+
+
+class Given:
+    """The declared artefacts of one attack; reaching for another one is an error.
+
+    Raises
+    ------
+    UndeclaredArtefact
+        From every property whose artefact was not declared.
+    """
+
+    def __init__(self, declared: Collection[str], held: Mapping[str, Any]) -> None:
+        unknown = sorted(set(declared) - set(ARTEFACTS))
+        if unknown:
+            raise ValueError(f"no artefact named {', '.join(unknown)}")
+        self._held = {name: held[name] for name in declared}
+
+    def _take(self, name: str) -> Any:
+        if name not in self._held:
+            raise UndeclaredArtefact(f"this attack did not declare the artefact '{name}'")
+        return self._held[name]
+
+    @property
+    def gallery(self) -> Gallery:
+        """Identified windows."""
+        taken: Gallery = self._take("gallery")
+        return taken
+
+    @property
+    def probes(self) -> Probes:
+        """Unidentified windows."""
+        taken: Probes = self._take("probes")
+        return taken
+
+    @property
+    def targets(self) -> Targets:
+        """People whose membership is asked."""
+        taken: Targets = self._take("targets")
+        return taken
+
+    @property
+    def released_model(self) -> ModelAccess:
+        """The trained encoder and shared heads."""
+        taken: ModelAccess = self._take("released-model")
+        return taken
+
+    @property
+    def architecture(self) -> ModelAccess:
+        """The public architecture with weights drawn at random: no training behind it."""
+        taken: ModelAccess = self._take("architecture")
+        return taken

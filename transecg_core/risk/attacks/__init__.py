@@ -1,0 +1,1 @@
+"""One file per attack; `transecg_core.risk.registry` lists them."""

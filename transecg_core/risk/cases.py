@@ -1,0 +1,180 @@
+"""From an audit context to the artefacts that attacks hold and the truth that judges them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from transecg_core.risk.artefacts import Gallery, Probes, Targets
+from transecg_core.risk.context import AuditContext, AuditSite
+from transecg_core.risk.rows import NotMeasurable
+from transecg_core.risk.table import CROSS_SITE
+from transecg_core.splits.guards import unaliased_duplicates
+from transecg_core.training.local import task_codes
+
+WINDOWS_PER_RECORD = 30
+"""Windows that stand for a record, evenly spaced in time: a public constant of the audit."""
+FOLDS = 4
+LABEL_TASKS = ("sex", "age", "beat", "diagnosis")
+
+
+@dataclass(frozen=True)
+class People:
+    """Canonical people over all sites (C, sorted) and their part in training.
+
+    Attributes
+    ----------
+    member_C, control_C
+        bool; a person trained on under some of their ids only is neither.
+    sites_C
+        Number of sites at which the person is present.
+    fold_C
+        Cross-fitting fold.
+    """
+
+    names: tuple[str, ...]
+    member_C: np.ndarray
+    control_C: np.ndarray
+    sites_C: np.ndarray
+    fold_C: np.ndarray
+
+
+@dataclass(frozen=True)
+class Case:
+    """What linkage attacks are handed (gallery, probes), and who is who (the rest).
+
+    Attributes
+    ----------
+    entry_of_Q
+        Gallery entry of the query's own local id; -1 if that id enrolled nothing.
+    duplicates
+        Pairs of ids of one site that share an identical window without being one person.
+    """
+
+    people: People
+    site_names: tuple[str, ...]
+    gallery: Gallery
+    probes: Probes
+    targets: Targets
+    person_G: np.ndarray
+    person_Q: np.ndarray
+    protocol_Q: np.ndarray
+    entry_of_Q: np.ndarray
+    person_T: np.ndarray
+    duplicates: int
+
+
+def people_of(ctx: AuditContext) -> People:
+    """Return the canonical people of all sites."""
+    trained: dict[str, list[bool]] = {}
+    sites: dict[str, set[str]] = {}
+    for site in ctx.sites:
+        for person, member in zip(site.person_P, site.member_P, strict=True):
+            trained.setdefault(person, []).append(bool(member))
+            sites.setdefault(person, set()).add(site.name)
+    names = tuple(sorted(trained))
+    order = sorted(range(len(names)), key=lambda c: hashlib.sha256(names[c].encode()).digest())
+    fold_C = np.empty(len(names), dtype=np.int64)
+    fold_C[order] = np.arange(len(names)) % FOLDS
+    return People(
+        names,
+        np.array([all(trained[name]) for name in names], dtype=bool),
+        np.array([not any(trained[name]) for name in names], dtype=bool),
+        np.array([len(sites[name]) for name in names], dtype=np.int64),
+        fold_C,
+    )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some windows of one record of one local participant, in one role."""
+
+    site: int
+    local: int
+    person: int
+    record: int
+    role: str
+    rows: np.ndarray
+
+
+def build_case(ctx: AuditContext) -> Case:
+    """Choose the windows, number people, records and queries, and put the truth aside.
+
+    Raises
+    ------
+    NotMeasurable
+        If nobody at any site has a gallery window.
+    """
+    people = people_of(ctx)
+    code = {name: index for index, name in enumerate(people.names)}
+    blocks = [block for index, site in enumerate(ctx.sites) for block in _blocks(site, index, code)]
+    enrolled = [block for block in blocks if block.role == "gallery"]
+    if not enrolled:
+        raise NotMeasurable("no site has a gallery window")
+    entries = sorted({(block.site, block.local) for block in enrolled})
+    entry = {key: index for index, key in enumerate(entries)}
+    site_G = np.array([site for site, _ in entries], dtype=np.int64)
+    entry_R = np.array([entry[block.site, block.local] for block in enrolled], dtype=np.int64)
+    person_G = np.zeros(len(entries), dtype=np.int64)
+    person_G[entry_R] = [block.person for block in enrolled]
+    record_N = _repeat(enrolled)
+    gallery = Gallery(
+        _stack(ctx, enrolled),
+        entry_R[record_N],
+        record_N,
+        site_G[entry_R[record_N]],
+        site_G,
+        people.fold_C[person_G],
+    )
+    twins = [block for block in enrolled if people.sites_C[block.person] > 1]
+    asked = [block for block in blocks if block.role != "gallery"] + twins
+    person_Q = np.array([block.person for block in asked], dtype=np.int64)
+    probes = Probes(
+        _stack(ctx, asked),
+        _repeat(asked),
+        np.array([block.site for block in asked], dtype=np.int64),
+        people.fold_C[person_Q],
+    )
+    return Case(
+        people=people,
+        site_names=tuple(site.name for site in ctx.sites),
+        gallery=gallery,
+        probes=probes,
+        targets=_targets(ctx, enrolled, gallery),
+        person_G=person_G,
+        person_Q=person_Q,
+        protocol_Q=np.array([CROSS_SITE if b.role == "gallery" else b.role for b in asked], dtype=object),
+        entry_of_Q=np.array([entry.get((b.site, b.local), -1) for b in asked], dtype=np.int64),
+        person_T=person_G,
+        duplicates=sum(len(unaliased_duplicates(site.windows, site.person_P)) for site in ctx.sites),
+    )
+
+
+def _blocks(site: AuditSite, index: int, code: dict[str, int]) -> Iterator[_Block]:
+    windows = site.windows
+    roles = {"gallery": site.split.gallery_N, **site.split.probes}
+    for role, mask in roles.items():
+        for record in np.unique(windows.record_N[mask]):
+            rows = np.flatnonzero(mask & (windows.record_N == record))
+            local = int(windows.participant_N[rows[0]])
+            kept = rows[np.linspace(0, len(rows) - 1, min(len(rows), WINDOWS_PER_RECORD)).round().astype(int)]
+            yield _Block(index, local, code[site.person_P[local]], int(record), role, kept)
+
+
+def _repeat(blocks: list[_Block]) -> np.ndarray:
+    return np.repeat(np.arange(len(blocks)), [len(block.rows) for block in blocks])
+
+
+def _stack(ctx: AuditContext, blocks: list[_Block]) -> np.ndarray:
+    parts = [np.asarray(ctx.sites[block.site].windows.x_NL[block.rows]) for block in blocks]
+    length = ctx.sites[0].windows.x_NL.shape[1]
+    return np.concatenate(parts) if parts else np.empty((0, length), dtype=np.float32)
+
+
+def _targets(ctx: AuditContext, enrolled: list[_Block], gallery: Gallery) -> Targets:
+    codes = [task_codes(ctx.sites[b.site].windows, b.rows, LABEL_TASKS) for b in enrolled]
+    labels = {task: np.concatenate([code[task] for code in codes]) for task in LABEL_TASKS}
+    return Targets(gallery.x_NL, gallery.entry_N, gallery.site_G, labels)

@@ -1,0 +1,130 @@
+"""Estimates and 95 % intervals whose unit of resampling is the person.
+
+Every function takes *per-person* figures that were computed on a fixed gallery, so a
+resample never contains two copies of one person as gallery and impostor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+MIN_PEOPLE = 5
+"""Fewest people behind a printed figure."""
+_Z = float(norm.ppf(0.975))
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its interval and the number of people behind it."""
+
+    value: float
+    ci95: Interval
+    n: int
+
+
+def wilson(successes: float, n: int) -> Interval:
+    """Return the Wilson score interval of a proportion (`successes` may be fractional)."""
+    share = successes / n
+    centre = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+
+
+def resamples(n: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return how often each of `n` people is drawn in each of `count` resamples, (count, n)."""
+    return rng.multinomial(n, np.full(n, 1.0 / n), size=count).astype(np.float64)
+
+
+def percentile(draws_B: np.ndarray) -> Interval:
+    """Return the 95 % percentile interval of bootstrap draws."""
+    low, high = np.quantile(draws_B, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def proportion(value_P: np.ndarray, bootstrap: int, rng: np.random.Generator) -> Estimate:
+    """Estimate the mean of per-person success shares in [0, 1].
+
+    Wilson where every person is a yes or no, or where all are alike (a bootstrap would
+    then claim certainty); a bootstrap over people otherwise.
+    """
+    n, mean = len(value_P), float(value_P.mean())
+    if np.isin(value_P, (0.0, 1.0)).all() or np.ptp(value_P) == 0:
+        return Estimate(mean, wilson(mean * n, n), n)
+    return Estimate(mean, percentile(resamples(n, bootstrap, rng) @ value_P / n), n)
+
+
+def difference(value_P: np.ndarray, bootstrap: int, rng: np.random.Generator) -> Estimate:
+    """Estimate the mean of per-person paired differences in [-1, 1].
+
+    If nobody differs the interval is +-(1 - .05^(1/n)): the largest share of differing
+    people that n people without one are compatible with.
+    """
+    n, mean = len(value_P), float(value_P.mean())
+    if np.ptp(value_P) == 0:
+        slack = 1 - 0.05 ** (1 / n)
+        return Estimate(mean, (max(-1.0, mean - slack), min(1.0, mean + slack)), n)
+    return Estimate(mean, percentile(resamples(n, bootstrap, rng) @ value_P / n), n)
+
+
+def difference_of_means(
+    main_P: np.ndarray, control_Q: np.ndarray, bootstrap: int, rng: np.random.Generator
+) -> Estimate:
+    """Estimate mean(main) - mean(control); the two groups are resampled separately."""
+    n, m = len(main_P), len(control_Q)
+    value = float(main_P.mean() - control_Q.mean())
+    draws = resamples(n, bootstrap, rng) @ main_P / n - resamples(m, bootstrap, rng) @ control_Q / m
+    low, high = percentile(draws)
+    if high - low == 0:
+        slack = 1 - 0.05 ** (1 / min(n, m))
+        low, high = max(-1.0, value - slack), min(1.0, value + slack)
+    return Estimate(value, (low, high), n + m)
+
+
+@dataclass(frozen=True)
+class PairWins:
+    """Member-control comparisons of one site: 1 where the member scores higher, .5 for a tie.
+
+    Pairs are formed within a site only, so that a difference between sites is never
+    mistaken for membership.
+    """
+
+    win_MC: np.ndarray
+
+    @classmethod
+    def of(cls, member_M: np.ndarray, control_C: np.ndarray) -> PairWins:
+        """Compare every member with every control."""
+        delta = member_M[:, None] - control_C[None, :]
+        return cls((delta > 0) + 0.5 * (delta == 0))
+
+
+def auc(wins: list[PairWins]) -> float:
+    """Return the area under the ROC over all within-site pairs."""
+    pairs = sum(w.win_MC.size for w in wins)
+    return float(sum(w.win_MC.sum() for w in wins) / pairs)
+
+
+def auc_draws(wins: list[PairWins], bootstrap: int, rng: np.random.Generator) -> np.ndarray:
+    """Return bootstrap draws (B,) of `auc`; members and controls resampled within each site."""
+    total = np.zeros(bootstrap)
+    for w in wins:
+        members, controls = w.win_MC.shape
+        weight_BM = resamples(members, bootstrap, rng)
+        weight_BC = resamples(controls, bootstrap, rng)
+        total += ((weight_BM @ w.win_MC) * weight_BC).sum(axis=1)
+    return total / sum(w.win_MC.size for w in wins)
+
+
+def auc_estimate(wins: list[PairWins], bootstrap: int, rng: np.random.Generator) -> Estimate:
+    """Estimate an AUC; where every resample agrees (perfect separation), Wilson on the smaller group."""
+    value = auc(wins)
+    members = sum(w.win_MC.shape[0] for w in wins)
+    controls = sum(w.win_MC.shape[1] for w in wins)
+    low, high = percentile(auc_draws(wins, bootstrap, rng))
+    if high - low < 1e-12:
+        low, high = wilson(value * min(members, controls), min(members, controls))
+    return Estimate(value, (low, high), members + controls)

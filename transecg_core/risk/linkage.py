@@ -1,0 +1,245 @@
+"""Rows of kinds A and B: how well two recordings of one person are linked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from transecg_core.risk.artefacts import Given
+from transecg_core.risk.attacks.attack import Attack
+from transecg_core.risk.cases import Case
+from transecg_core.risk.context import AuditContext
+from transecg_core.risk.estimate import MIN_PEOPLE, Estimate, difference, proportion
+from transecg_core.risk.matching import eer, enough_pairs, rate_estimate, tar_at
+from transecg_core.risk.problems import Outcome, Problem, outcome
+from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
+from transecg_core.risk.table import CROSS_SITE, blank, measured
+from transecg_core.seeds import seed_for
+
+FAR = 0.01
+TAR_METRIC = f"TAR@{FAR:.0%}FAR"
+LEAKY = "random-window"
+
+
+@dataclass(frozen=True)
+class Linkage:
+    """Scores of every linkage attack, computed once, and the reasons where there are none.
+
+    Attributes
+    ----------
+    score_QG
+        Attack name -> similarities.
+    reasons
+        Attack name -> why it could not be run.
+    floors
+        Names of the signal-only attacks, without the untrained encoder.
+    """
+
+    score_QG: Mapping[str, np.ndarray]
+    reasons: Mapping[str, str]
+    floors: tuple[str, ...]
+
+    def outcomes(self, problem: Problem) -> dict[str, Outcome]:
+        """Return each attack's per-person results on a problem."""
+        return {name: outcome(problem, scores) for name, scores in self.score_QG.items()}
+
+
+def run_linkage(attacks: tuple[Attack, ...], held: Mapping[str, Any]) -> Linkage:
+    """Run the linkage attacks, each on its declared artefacts."""
+    scores, reasons = {}, {}
+    for attack in attacks:
+        try:
+            scores[attack.name] = attack.run(Given(attack.artefacts, held))
+        except NotMeasurable as reason:
+            reasons[attack.name] = str(reason)
+    floors = tuple(a.name for a in attacks if a.kind == "A" and "architecture" not in a.artefacts)
+    return Linkage(scores, reasons, floors)
+
+
+def best_floor(linkage: Linkage, outcomes: Mapping[str, Outcome]) -> str | None:
+    """Return the signal-only attack with the highest rank-1 over everybody asked about."""
+    known = [name for name in linkage.floors if name in outcomes]
+    return max(known, key=lambda name: float(outcomes[name].rank1_P.mean()), default=None)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A problem with the groups of people it is answered for, and every attack's results."""
+
+    ctx: AuditContext
+    case: Case
+    problem: Problem
+    linkage: Linkage
+    outcomes: Mapping[str, Outcome]
+
+    def where(self, metric: str) -> tuple[str, str, str]:
+        """Return site, protocol and metric: the address of a row."""
+        return self.problem.site, self.problem.protocol, metric
+
+    @property
+    def member_P(self) -> np.ndarray:
+        """bool: people trained on."""
+        return self.case.people.member_C[self.problem.person_P]
+
+    @property
+    def control_P(self) -> np.ndarray:
+        """bool: people never trained on."""
+        return self.case.people.control_C[self.problem.person_P]
+
+    def rng(self, *labels: str) -> np.random.Generator:
+        """Return the generator of one figure."""
+        return np.random.default_rng(
+            seed_for(self.ctx.seed, "risk", self.problem.site, self.problem.protocol, *labels)
+        )
+
+
+def linkage_rows(attack: Attack, question: Question) -> list[RiskRow]:
+    """Return the rows of one attack on one problem."""
+    metrics: tuple[str, ...] = ("rank-1", "EER")
+    if attack.name not in question.outcomes:
+        reason = question.linkage.reasons[attack.name]
+        return [blank(attack, question.where(metric), reason) for metric in metrics]
+    if attack.kind == "A":
+        return [_figure_row(attack, question, metric) for metric in metrics]
+    metrics += ("rank-5",)
+    if question.problem.site == POOLED and question.problem.protocol != CROSS_SITE:
+        metrics += (TAR_METRIC,)
+    rows = [_figure_row(attack, question, metric) for metric in metrics]
+    floor = best_floor(question.linkage, question.outcomes)
+    rows.append(_gain_row(attack, question, "random-init", "gain in rank-1 over random-init"))
+    rows.append(_gain_row(attack, question, floor, "gain in rank-1 over the best signal floor"))
+    return rows
+
+
+def _value(question: Question, name: str | None, people: np.ndarray, metric: str) -> float | None:
+    """Return one metric of an attack on some people, or None below `MIN_PEOPLE`."""
+    if name is None or name not in question.outcomes or people.sum() < MIN_PEOPLE:
+        return None
+    found = question.outcomes[name]
+    if metric.startswith("rank-"):
+        return float(found.rank_P(int(metric[5:]))[people].mean())
+    frr, far = found.rates.of(people).curves(np.ones((1, int(people.sum()))))
+    return float(_figure(metric)(frr, far)[0])
+
+
+def _figure(metric: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    return eer if metric == "EER" else lambda frr, far: tar_at(frr, far, FAR)
+
+
+def _estimate(question: Question, name: str, people: np.ndarray, metric: str) -> Estimate:
+    found, rng = question.outcomes[name], question.rng(name, metric)
+    if metric.startswith("rank-"):
+        return proportion(found.rank_P(int(metric[5:]))[people], question.ctx.bootstrap, rng)
+    return rate_estimate(found.rates.of(people), _figure(metric), question.ctx.bootstrap, rng)
+
+
+def _chance(problem: Problem, people: np.ndarray, metric: str) -> float:
+    if metric.startswith("rank-"):
+        return float(problem.chance(int(metric[5:]))[people].mean())
+    return 0.5 if metric == "EER" else FAR
+
+
+def _groups(attack: Attack, question: Question) -> tuple[np.ndarray, np.ndarray]:
+    """Return who is main and who is control: everybody and nobody without a trained model."""
+    if attack.kind == "A":
+        everybody = np.ones(len(question.problem.person_P), dtype=bool)
+        return everybody, ~everybody
+    return question.member_P, question.control_P
+
+
+def _unmeasurable(attack: Attack, question: Question, main_P: np.ndarray, metric: str) -> str | None:
+    """Return why a metric has no figure on the main group."""
+    if main_P.sum() < MIN_PEOPLE:
+        who = "people" if attack.kind == "A" else "members"
+        return f"{int(main_P.sum())} {who} with probes, needs {MIN_PEOPLE}"
+    if metric == TAR_METRIC:
+        rates = question.outcomes[attack.name].rates.of(main_P)
+        if not enough_pairs(rates, FAR):
+            return f"{int(rates.pairs_P.sum())} impostor pairs, needs {10 / FAR:.0f}"
+    return None
+
+
+def _figure_row(attack: Attack, question: Question, metric: str) -> RiskRow:
+    problem = question.problem
+    main_P, control_P = _groups(attack, question)
+    reason = _unmeasurable(attack, question, main_P, metric)
+    if reason is not None:
+        return blank(attack, question.where(metric), reason)
+    chance = _chance(problem, main_P, metric)
+    baseline: float | None = chance
+    notes = [_leaky_note(problem), _chance_note(problem, metric, chance), _pooled_note(problem, metric)]
+    if attack.kind == "B":
+        baseline = _value(question, "random-init", main_P, metric)
+        notes += [
+            _control_note(question, control_P),
+            "baseline: the untrained encoder on the same people",
+            _floor_note(question, main_P, metric),
+        ]
+    return measured(
+        attack,
+        question.where(metric),
+        _estimate(question, attack.name, main_P, metric),
+        _value(question, attack.name, control_P, metric),
+        baseline,
+        int((main_P | control_P).sum()),
+        tuple(notes),
+    )
+
+
+def _gain_row(attack: Attack, question: Question, reference: str | None, metric: str) -> RiskRow:
+    """Return the paired difference in rank-1 to a reference, on the same people."""
+    if reference is None or reference not in question.outcomes:
+        return blank(attack, question.where(metric), "the reference could not be measured")
+    main_P, control_P = _groups(attack, question)
+    reason = _unmeasurable(attack, question, main_P, metric)
+    if reason is not None:
+        return blank(attack, question.where(metric), reason)
+    gain_P = question.outcomes[attack.name].rank1_P - question.outcomes[reference].rank1_P
+    return measured(
+        attack,
+        question.where(metric),
+        difference(gain_P[main_P], question.ctx.bootstrap, question.rng(attack.name, metric)),
+        float(gain_P[control_P].mean()) if control_P.sum() >= MIN_PEOPLE else None,
+        0.0,
+        int((main_P | control_P).sum()),
+        (
+            _leaky_note(question.problem),
+            f"paired difference to {reference} on the same people",
+            _control_note(question, control_P),
+        ),
+    )
+
+
+def _leaky_note(problem: Problem) -> str | None:
+    if problem.protocol != LEAKY:
+        return None
+    return "LEAKY: neighbouring beats of one recording on both sides; not a re-identification risk"
+
+
+def _chance_note(problem: Problem, metric: str, chance: float) -> str:
+    if metric.startswith("rank-"):
+        return f"chance {chance:.3f} (gallery of {problem.gallery_size})"
+    return f"guessing gives {chance:.2f}"
+
+
+def _pooled_note(problem: Problem, metric: str) -> str | None:
+    if problem.site != POOLED or problem.protocol == CROSS_SITE:
+        return None
+    return "one gallery of all sites" if metric.startswith("rank-") else "impostors of the same site only"
+
+
+def _control_note(question: Question, control_P: np.ndarray) -> str:
+    if not question.ctx.membership:
+        return "control not measurable: everybody was trained on"
+    count = int(control_P.sum())
+    short = "" if count >= MIN_PEOPLE else f", control not measurable below {MIN_PEOPLE}"
+    return f"{count} controls, same gallery{short}"
+
+
+def _floor_note(question: Question, people: np.ndarray, metric: str) -> str | None:
+    floor = best_floor(question.linkage, question.outcomes)
+    value = _value(question, floor, people, metric)
+    return None if value is None else f"best signal floor on the same people: {floor} {value:.3f}"

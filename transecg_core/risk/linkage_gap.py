@@ -1,0 +1,60 @@
+"""Rows of kind C: members' rank-1 minus controls', corrected by the same gap of the signal."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from transecg_core.risk.attacks.attack import Attack
+from transecg_core.risk.estimate import MIN_PEOPLE, difference_of_means
+from transecg_core.risk.linkage import Question, best_floor
+from transecg_core.risk.membership import NOBODY_HELD_OUT, ceiling_for
+from transecg_core.risk.rows import POOLED, RiskRow
+from transecg_core.risk.table import blank, measured
+
+METRIC = "gap in rank-1 (members - controls)"
+
+
+def linkage_gap_row(attack: Attack, question: Question) -> RiskRow:
+    """Return the corrected gap on one problem.
+
+    The gap of the best signal floor on the same people is taken off person by person:
+    members may happen to be easier to tell apart than controls, model or no model.
+    """
+    ctx, problem, outcomes = question.ctx, question.problem, question.outcomes
+
+    def none(reason: str) -> RiskRow:
+        return blank(attack, question.where(METRIC), reason)
+
+    if not ctx.membership:
+        return none(NOBODY_HELD_OUT)
+    floor = best_floor(question.linkage, outcomes)
+    if attack.name not in outcomes:
+        return none(question.linkage.reasons[attack.name])
+    if floor is None:
+        return none("no signal floor to correct by")
+    member_P, control_P = question.member_P, question.control_P
+    if min(member_P.sum(), control_P.sum()) < MIN_PEOPLE:
+        people = f"{int(member_P.sum())} members and {int(control_P.sum())} controls with probes"
+        return none(f"{people}, needs {MIN_PEOPLE} of each")
+    rank1_P, floor_P = outcomes[attack.name].rank1_P, outcomes[floor].rank1_P
+    corrected_P = rank1_P - floor_P
+    rng = question.rng(attack.name, METRIC)
+    found = difference_of_means(corrected_P[member_P], corrected_P[control_P], ctx.bootstrap, rng)
+    control = None
+    if "random-init" in outcomes:
+        control = _gap(outcomes["random-init"].rank1_P - floor_P, member_P, control_P)
+    pooled = problem.site == POOLED
+    shared = float((question.case.people.sites_C[problem.person_P] > 1).mean())
+    ceiling, why = ceiling_for(ctx, question.case.site_names if pooled else (problem.site,), shared, METRIC)
+    notes = (
+        f"raw gap {_gap(rank1_P, member_P, control_P):+.3f}",
+        f"gap of {floor} on the same people {_gap(floor_P, member_P, control_P):+.3f} (taken off)",
+        "control: the untrained encoder in the same place",
+        f"{int(member_P.sum())} members, {int(control_P.sum())} controls",
+        why,
+    )
+    return measured(attack, question.where(METRIC), found, control, 0.0, found.n, notes, ceiling)
+
+
+def _gap(value_P: np.ndarray, member_P: np.ndarray, control_P: np.ndarray) -> float:
+    return float(value_P[member_P].mean() - value_P[control_P].mean())

@@ -1,0 +1,263 @@
+"""Rows of kind C: who was in training, judged by independent coins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from transecg_core.risk.artefacts import Given
+from transecg_core.risk.attacks.attack import Attack
+from transecg_core.risk.cases import Case
+from transecg_core.risk.ceilings import combined_ceiling
+from transecg_core.risk.context import AuditContext
+from transecg_core.risk.estimate import (
+    MIN_PEOPLE,
+    Estimate,
+    PairWins,
+    auc,
+    auc_draws,
+    auc_estimate,
+    percentile,
+    resamples,
+    wilson,
+)
+from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
+from transecg_core.risk.table import blank, measured
+from transecg_core.seeds import seed_for
+
+COINS = "independent-coins"
+FPR = 0.05
+MIN_CONTROLS = 40
+"""Fewest controls for a TPR at 5 % FPR: two halves of 20, the least that can hold 5 %."""
+_SPLITS = 50
+TPR_METRIC = f"TPR@{FPR:.0%}FPR"
+NOBODY_HELD_OUT = "nobody was held out of training (audit-split=none), so there are no controls"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One membership score per person and arm; only people with a finite score in both."""
+
+    trained_T: np.ndarray
+    fresh_T: np.ndarray
+    site_T: np.ndarray
+    member_T: np.ndarray
+    several_T: np.ndarray
+
+    def of(self, keep_T: np.ndarray) -> Scores:
+        """Return some of the people."""
+        return Scores(*(getattr(self, name)[keep_T] for name in self.__dataclass_fields__))
+
+
+def membership_rows(attack: Attack, ctx: AuditContext, case: Case, held: Mapping[str, Any]) -> list[RiskRow]:
+    """Run one membership attack on the trained and on a fresh model; return its rows per site and pooled."""
+    try:
+        if not ctx.membership:
+            raise NotMeasurable(NOBODY_HELD_OUT)
+        scores = _scores(attack, case, held)
+    except NotMeasurable as reason:
+        return [blank(attack, (POOLED, COINS, metric), str(reason)) for metric in ("AUC", TPR_METRIC)]
+    pooled = scores.of(_first_ids(case, scores))
+    arms: list[tuple[str, tuple[str, ...], Scores]] = [
+        (name, (name,), scores.of(scores.site_T == i)) for i, name in enumerate(case.site_names)
+    ]
+    arms.append((POOLED, case.site_names, pooled))
+    rows = []
+    for site, sites, own in arms:
+        rows.append(_row(attack, ctx, (site, COINS, "AUC"), sites, own, case.duplicates, _auc))
+    rows.append(
+        _row(attack, ctx, (POOLED, COINS, TPR_METRIC), case.site_names, pooled, case.duplicates, _tpr)
+    )
+    return rows
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """An estimate with its no-training control and what to say about it."""
+
+    found: Estimate
+    control: float
+    baseline: float
+    notes: tuple[str, ...]
+
+
+def _row(
+    attack: Attack,
+    ctx: AuditContext,
+    where: tuple[str, str, str],
+    sites: tuple[str, ...],
+    scores: Scores,
+    duplicates: int,
+    figure: Callable[[Scores, int, np.random.Generator], _Figure],
+) -> RiskRow:
+    scores = scores.of(np.isfinite(scores.trained_T))
+    rng = np.random.default_rng(seed_for(ctx.seed, "risk", attack.name, *where))
+    try:
+        got = figure(scores, ctx.bootstrap, rng)
+    except NotMeasurable as reason:
+        return blank(attack, where, str(reason))
+    ceiling, why = ceiling_for(ctx, sites, float(scores.several_T.mean()), where[2])
+    warning = (
+        f"{duplicates} pairs of ids share identical windows: their coins may disagree" if duplicates else None
+    )
+    pooled = "a person at two sites counts once" if where[0] == POOLED else None
+    notes = (*got.notes, "control: the same attack where nothing was trained", pooled, why, warning)
+    return measured(attack, where, got.found, got.control, got.baseline, got.found.n, notes, ceiling)
+
+
+def _scores(attack: Attack, case: Case, held: Mapping[str, Any]) -> Scores:
+    trained_T = attack.run(Given(attack.artefacts, held))
+    # The same attack where nothing was trained: the architecture in the released model's place.
+    fresh_T = attack.run(Given(attack.artefacts, {**held, "released-model": held["architecture"]}))
+    people = case.people
+    member_T, control_T = people.member_C[case.person_T], people.control_C[case.person_T]
+    usable_T = np.isfinite(trained_T) & np.isfinite(fresh_T) & (member_T | control_T)
+    blind = np.where(usable_T, 0.0, np.nan)
+    return Scores(
+        np.asarray(trained_T) + blind,
+        np.asarray(fresh_T) + blind,
+        case.targets.site_T,
+        member_T,
+        people.sites_C[case.person_T] > 1,
+    )
+
+
+def _first_ids(case: Case, scores: Scores) -> np.ndarray:
+    """Return a mask that keeps one usable id per person, so that nobody counts twice when pooled."""
+    usable = np.flatnonzero(np.isfinite(scores.trained_T))
+    keep = np.zeros(len(scores.trained_T), dtype=bool)
+    _, first = np.unique(case.person_T[usable], return_index=True)
+    keep[usable[first]] = True
+    return keep
+
+
+def _wins(score_T: np.ndarray, scores: Scores) -> list[PairWins]:
+    """Return the member-control comparisons of each site that has both."""
+    wins = []
+    for site in np.unique(scores.site_T):
+        own = scores.site_T == site
+        pair = PairWins.of(score_T[own & scores.member_T], score_T[own & ~scores.member_T])
+        if pair.win_MC.size:
+            wins.append(pair)
+    return wins
+
+
+def _auc(scores: Scores, bootstrap: int, rng: np.random.Generator) -> _Figure:
+    """Estimate the AUC over member-control pairs of one site each."""
+    wins = _wins(scores.trained_T, scores)
+    members = sum(w.win_MC.shape[0] for w in wins)
+    controls = sum(w.win_MC.shape[1] for w in wins)
+    if min(members, controls) < MIN_PEOPLE:
+        people = f"{members} members and {controls} controls with a score at the same site"
+        raise NotMeasurable(f"{people}, needs {MIN_PEOPLE} of each")
+    seed = int(rng.integers(2**62))
+    found = auc_estimate(wins, bootstrap, np.random.default_rng(seed))
+    fresh = _wins(scores.fresh_T, scores)
+    # The same generator: the same people are drawn for both arms, so the difference is paired.
+    draws = [auc_draws(w, bootstrap, np.random.default_rng(seed)) for w in (wins, fresh)]
+    low, high = percentile(draws[0] - draws[1])
+    control = auc(fresh)
+    notes = (
+        f"{members} members, {controls} controls",
+        f"minus control: {found.value - control:+.3f} [{low:+.3f}, {high:+.3f}]",
+        "pairs within a site",
+    )
+    return _Figure(found, control, 0.5, notes)
+
+
+def ceiling_for(
+    ctx: AuditContext, sites: tuple[str, ...], uncovered: float, metric: str
+) -> tuple[float | None, str | None]:
+    """Return the ceiling of a C metric (AUC, TPR, else the advantage) and what to say about it."""
+    if ctx.ceilings is None:
+        return None, None
+    missing = [site for site in sites if site not in ctx.ceilings]
+    if missing:
+        return None, f"no ceiling: {', '.join(missing)} trained without a guarantee"
+    curve = combined_ceiling([ctx.ceilings[site] for site in sites], uncovered)
+    if curve is None:
+        return None, "no ceiling: everybody here is at two sites"
+    value = {"AUC": curve.auc, TPR_METRIC: lambda: curve.tpr_at(FPR)}.get(metric, curve.advantage)()
+    why = f"ceiling assumes nothing about the {uncovered:.0%} at two sites" if uncovered else None
+    return min(1.0, value), why
+
+
+def _tpr(scores: Scores, bootstrap: int, rng: np.random.Generator) -> _Figure:
+    """Estimate the TPR at 5 % FPR; thresholds come from the half of the controls not tested."""
+    scores = scores.of(_halvable(scores))
+    members, controls = scores.member_T, ~scores.member_T
+    if controls.sum() < MIN_CONTROLS:
+        raise NotMeasurable(
+            f"{int(controls.sum())} controls, needs {MIN_CONTROLS} for a threshold at {FPR:.0%} FPR"
+        )
+    if members.sum() < MIN_PEOPLE:
+        raise NotMeasurable(f"{int(members.sum())} members with a score, needs {MIN_PEOPLE}")
+    seed = int(rng.integers(2**62))
+    hit_ST = half_threshold_hits(scores.trained_T, scores, np.random.default_rng(seed))
+    fresh_ST = half_threshold_hits(scores.fresh_T, scores, np.random.default_rng(seed))
+    found = _tpr_estimate(hit_ST[:, members], bootstrap, rng)
+    notes = (
+        f"{int(members.sum())} members, {int(controls.sum())} controls",
+        f"threshold from one random half of the controls, tested on the other, {len(hit_ST)} times",
+        f"realised FPR {np.nanmean(hit_ST[:, controls]):.3f}",
+        "scores relative to the site's median control of the first half",
+    )
+    return _Figure(found, float(fresh_ST[:, members].mean()), FPR, notes)
+
+
+def _halvable(scores: Scores) -> np.ndarray:
+    """Return the people of sites with at least four controls, two for each half."""
+    keep_T = np.zeros(len(scores.site_T), dtype=bool)
+    for site in np.unique(scores.site_T):
+        own = scores.site_T == site
+        keep_T |= own & ((own & ~scores.member_T).sum() >= 4)
+    return keep_T
+
+
+def half_threshold_hits(score_T: np.ndarray, scores: Scores, rng: np.random.Generator) -> np.ndarray:
+    """Return who exceeds a threshold set on controls that are not tested, (S thresholds, T people).
+
+    Each of 50 splits deals every site's controls into two halves of equal size; either
+    half in turn gives the site medians and the conformal (1 - FPR) threshold, members and
+    the *other* half are tested. 1 or 0; NaN for the controls that set the threshold.
+    """
+    hits = []
+    for _ in range(_SPLITS):
+        first_T = np.zeros(len(score_T), dtype=bool)
+        spare = int(rng.integers(2))
+        for site in np.unique(scores.site_T):
+            own = rng.permutation(np.flatnonzero((scores.site_T == site) & ~scores.member_T))
+            # Sites with an odd number of controls give the spare one to either half in turn.
+            first_T[own[: (len(own) + spare) // 2]] = True
+            spare = (spare + len(own)) % 2
+        halves = (first_T, ~scores.member_T & ~first_T)
+        hits += [_hits(score_T, scores.site_T, half) for half in halves]
+    return np.stack(hits)
+
+
+def _hits(score_T: np.ndarray, site_T: np.ndarray, calibrate_T: np.ndarray) -> np.ndarray:
+    relative_T = np.empty(len(score_T))
+    for site in np.unique(site_T):
+        own = site_T == site
+        relative_T[own] = score_T[own] - np.median(score_T[own & calibrate_T])
+    reference = np.sort(relative_T[calibrate_T])
+    # Conformal: with m calibration controls the k-th smallest, k = ceil((1 - FPR)(m + 1)).
+    k = int(np.ceil((1 - FPR) * (len(reference) + 1) - 1e-9))
+    hit_T = (relative_T > reference[k - 1]).astype(np.float64)
+    hit_T[calibrate_T] = np.nan
+    return hit_T
+
+
+def _tpr_estimate(hit_SM: np.ndarray, bootstrap: int, rng: np.random.Generator) -> Estimate:
+    """Estimate a TPR; a resample draws the threshold's control split as well as the members."""
+    splits, n = hit_SM.shape
+    value = float(hit_SM.mean())
+    weight_BM = resamples(n, bootstrap, rng)
+    draws = (weight_BM * hit_SM[rng.integers(splits, size=bootstrap)]).sum(axis=1) / n
+    low, high = percentile(draws)
+    if high - low < 1e-12:
+        low, high = wilson(value * n, n)
+    return Estimate(value, (low, high), n)

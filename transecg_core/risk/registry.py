@@ -1,0 +1,22 @@
+"""Every attack of this edition, in the order of the report."""
+
+from __future__ import annotations
+
+from transecg_core.risk.attacks.attack import Attack
+from transecg_core.risk.attacks.embedding_consistency import EMBEDDING_CONSISTENCY
+from transecg_core.risk.attacks.identification import IDENTIFICATION
+from transecg_core.risk.attacks.linkage_gap import LINKAGE_GAP
+from transecg_core.risk.attacks.pca_lda import PCA_LDA
+from transecg_core.risk.attacks.random_init import RANDOM_INIT
+from transecg_core.risk.attacks.raw_correlation import RAW_CORRELATION
+from transecg_core.risk.attacks.shared_head_loss import SHARED_HEAD_LOSS
+
+ATTACKS: tuple[Attack, ...] = (
+    RAW_CORRELATION,
+    PCA_LDA,
+    RANDOM_INIT,
+    IDENTIFICATION,
+    SHARED_HEAD_LOSS,
+    EMBEDDING_CONSISTENCY,
+    LINKAGE_GAP,
+)

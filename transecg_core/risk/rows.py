@@ -1,0 +1,54 @@
+"""One line of the risk table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Kind = Literal["A", "B", "C"]
+POOLED = "pooled"
+
+
+class NotMeasurable(Exception):
+    """Raised by an attack that the data can't carry; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class RiskRow:
+    """Main, control and baseline of one attack under one protocol at one site (or pooled).
+
+    Attributes
+    ----------
+    kind
+        A signal linkability, B model capability, C training leakage. Never added up.
+    main, control, baseline
+        The attack on members, on people never trained on, and the naive guess. None is
+        "not measured", and `notes` says why.
+    ci95
+        Of `main`, over participants.
+    n_participants
+        People behind `main` and `control` together.
+    ceiling
+        The largest `main` that the privacy guarantee allows; None where none holds.
+    """
+
+    name: str
+    kind: Kind
+    observer: str
+    auxiliary_data: str
+    site: str
+    protocol: str
+    metric: str
+    main: float | None
+    control: float | None
+    baseline: float | None
+    ci95: tuple[float, float] | None
+    n_participants: int
+    ceiling: float | None
+    notes: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row with exactly the keys of the report's ``risks`` table."""
+        row = asdict(self)
+        row["ci95"] = None if self.ci95 is None else list(self.ci95)
+        return row
