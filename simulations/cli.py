@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
@@ -15,7 +14,7 @@ from transecg_core.errors import UserError
 
 app = typer.Typer(
     name="transecg", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
-    pretty_exceptions_enable=False, help="Federated ECG training, and how much re-identification risk remains.",
+    pretty_exceptions_enable=False,
 )  # fmt: skip
 
 
@@ -74,9 +73,8 @@ def _status() -> int:
         return _say(error.format_message(), 2)
     except RunFailed as error:
         return _say(str(error), 1)
-    except KeyboardInterrupt as stop:
-        number = stop.signum if isinstance(stop, Interrupted) else signal.SIGINT
-        return _say(f"stopped by {signal.Signals(number).name}; what was finished is kept", 128 + number)
+    except Interrupted as stop:
+        return _say(f"stopped by {stop}; what was finished is kept", 128 + stop.signum)
 
 
 def _say(message: str, status: int) -> int:

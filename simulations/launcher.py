@@ -25,8 +25,10 @@ REPORT = re.compile(r"TransECG report: (/.+)$")
 FAILED = re.compile(r"TransECG FAILED: (.+)$")
 FOLDER = re.compile(r"run folder:? (/.+)$")
 NOISE = re.compile(
-    r"^\s*(\x1b\[\d+m)*(INFO|DEBUG|WARNING)\s*(\x1b\[\d+m)*\s*:|^\s*$|\((raylet|pid=|gcs_server)"
+    r"^\s*(\x1b\[\d+m)*(INFO|DEBUG|WARNING)\s*(\x1b\[\d+m)*\s*:|^\s*$|\((raylet|gcs_server|autoscaler)"
+    r"|^Using SuperLink: |^Successfully (started run|installed) "
 )
+"""Lines of Flower's and Ray's own in a run's stream; the log file keeps them."""
 
 
 def read_pairs(arguments: Sequence[str]) -> dict[str, str]:

@@ -26,8 +26,11 @@ TOKEN = "TRANSECG_PROCESS_TREE"  # noqa: S105  a variable's name, not a secret
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM; `signum` says which."""
+class Interrupted(BaseException):
+    """Ctrl-C or SIGTERM; `signum` says which.
+
+    Not a KeyboardInterrupt: click and others catch that one and forget which signal it was.
+    """
 
     def __init__(self, signum: int) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -199,13 +202,13 @@ def _process(pid: int) -> list[psutil.Process]:
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        return process.children(recursive=True)
+        return list(process.children(recursive=True))
     except psutil.Error:
         return []
 
 
 def _running(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INLINE_ENGINE = "TRANSECG_INLINE_ENGINE"
-"""Environment variable that tells the ClientApp it runs in our in-process engine (``client.site`` reads it)."""
+"""Environment variable by which ``client.site`` knows that it runs in our in-process engine."""
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 

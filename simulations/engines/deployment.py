@@ -49,7 +49,8 @@ def run(order: Order, nodes: Sequence[NodeConfig] | None = None) -> None:
             ports = free_ports(len(nodes))
             children = [
                 link.spawn(
-                    f"supernode-{i}", "flower-supernode", "--insecure", "--superlink", f"127.0.0.1:{link.port}",
+                    f"supernode-{i}", "flower-supernode", "--insecure",
+                    "--superlink", f"127.0.0.1:{link.port}",
                     "--port", str(port), "--node-config", node_argument(config),
                 )
                 for i, (config, port) in enumerate(zip(nodes, ports, strict=True))

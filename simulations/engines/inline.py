@@ -12,7 +12,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from flwr.app import Context, Error, Message, RecordDict
@@ -31,20 +31,22 @@ from simulations.processes import uninterrupted
 class InlineGrid(Grid):
     """A Grid whose nodes 1..N live in this process or its workers, each with its own lasting state."""
 
-    def __init__(self, executor: Executor, nodes: int, options: Options, note=lambda text: None) -> None:  # noqa: ANN001
+    def __init__(
+        self, executor: Executor, nodes: int, options: Options, note: Callable[[str], None] = print
+    ) -> None:
         self._run = Run.create_empty(secrets.randbits(62) + 1)
         self._executor, self._note, self._replies = executor, note, dict[str, Message]()
-        self._states = {
-            i + 1: context_to_proto(
-                Context(self._run.run_id, i + 1, {"partition-id": i, "num-partitions": nodes}, RecordDict(), dict(options))
-            ).SerializeToString(deterministic=True)
-            for i in range(nodes)
-        }  # fmt: skip
+        self._states = {i + 1: self._first_state(i, nodes, options) for i in range(nodes)}
         TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = (
             self._run.run_id,
             SUPERLINK_NODE_ID,
             1,
         )
+
+    def _first_state(self, partition: int, nodes: int, options: Options) -> bytes:
+        place: dict[str, bool | float | int | str] = {"partition-id": partition, "num-partitions": nodes}
+        state = Context(self._run.run_id, partition + 1, place, RecordDict(), dict(options))
+        return bytes(context_to_proto(state).SerializeToString(deterministic=True))
 
     def set_run(self, run: Run) -> None:
         """Set the run."""

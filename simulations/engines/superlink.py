@@ -78,6 +78,7 @@ def environment(work: Path) -> dict[str, str]:
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "RAY_TMPDIR": str(work / "ray"),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # the future default; silences a warning about it
         "NO_PROXY": bypass,
         "no_proxy": bypass,
         "PYTHONUNBUFFERED": "1",
@@ -202,7 +203,7 @@ class SuperLink:
         return " ".join(pairs)
 
     def wait_finished(self, limit: float = 120.0) -> tuple[str, str]:
-        """Return the run's status and its details once it has finished, or as they are after `limit` seconds."""
+        """Return the run's status and details once it has finished, or as they are after `limit` seconds."""
         deadline = time.monotonic() + limit
         while True:
             status, details = self.status()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from simulations.engines.base import App, Order
@@ -13,7 +15,7 @@ from simulations.engines.base import App, Order
 CLIENT = """
 import os, time
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict, Message
+from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 app = ClientApp()
@@ -35,7 +37,7 @@ def train(message, context):
     x = np.sin(x + me) * 3.0
     facts = MetricRecord({"partition": me, "count": seen["count"], "pid": os.getpid(),
                           "threads": int(os.environ.get("OMP_NUM_THREADS", "0"))})
-    return Message(RecordDict({"x": ArrayRecord({"x": __import__("flwr").app.Array(x)}), "facts": facts}), reply_to=message)
+    return Message(RecordDict({"x": ArrayRecord({"x": Array(x)}), "facts": facts}), reply_to=message)
 """
 
 SERVER = """
@@ -67,7 +69,8 @@ def main(grid, context):
         time.sleep(0.2)
     x, facts = np.zeros(5), []
     for number in range(1, int(cfg["rounds"]) + 1):
-        messages = [Message(RecordDict({"x": ArrayRecord({"x": Array(x)})}), node, "train") for node in grid.get_node_ids()]
+        content = lambda: RecordDict({"x": ArrayRecord({"x": Array(x)})})
+        messages = [Message(content(), node, "train") for node in grid.get_node_ids()]
         replies = list(grid.send_and_receive(messages, timeout=float(cfg["timeout"])))
         good = sorted((r for r in replies if r.has_content()), key=lambda r: r.content["facts"]["partition"])
         for bad in (r for r in replies if r.has_error()):
@@ -111,6 +114,28 @@ def toy_app(tmp_path_factory: pytest.TempPathFactory) -> App:
         DEFAULTS,
         name="toy",
     )
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Return a function that lists the live processes started by this test, however detached."""
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv("TRANSECG_TEST_MARK", mark)
+
+    def find() -> list[str]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if (
+                    process.environ().get("TRANSECG_TEST_MARK") == mark
+                    and process.status() != psutil.STATUS_ZOMBIE
+                ):
+                    found.append(" ".join(process.cmdline()))
+            except (psutil.Error, OSError):
+                continue  # gone, or somebody else's
+        return found
+
+    return find
 
 
 @pytest.fixture

@@ -1,0 +1,130 @@
+"""Checks before anything starts; the truth about how a run ended; the log's way home."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from simulations import launcher
+from simulations.engines import inline
+from simulations.engines.base import RunFailed
+from transecg_core.config import option_names
+from transecg_core.errors import UserError
+
+
+@pytest.fixture
+def log(tmp_path):
+    log = launcher.RunLog(tmp_path / "unfinished.log", io.StringIO())
+    yield log
+    log.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["seed"], "'seed' is not key=value"),
+        (["=1"], "'=1' is not key=value"),
+        (["seed=1", "seed=2"], "'seed' is given twice"),
+        (["engine=ray"], "write --engine ray"),
+    ],
+)
+def test_malformed_arguments(arguments, part):
+    with pytest.raises(UserError, match=part) as caught:
+        launcher.read_pairs(arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_values_may_hold_an_equals_sign():
+    assert launcher.read_pairs(["output-dir=/a=b"]) == {"output-dir": "/a=b"}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "part"),
+    [
+        ({"lerning-rate": "1"}, "nearest valid: learning-rate"),
+        ({"num-server-rounds": "0"}, "num-server-rounds"),
+        ({"target-epsilon": "-1"}, "target-epsilon"),
+        ({"target-epsilon": "nan"}, "target-epsilon"),
+        ({"cohort": "real"}, "data-root"),
+        ({"cohort": "real", "data-root": "nowhere"}, "no such folder"),
+    ],
+)
+def test_bad_options_end_before_anything_starts(pairs, part, tmp_path):
+    with pytest.raises(UserError, match=part) as caught:
+        launcher.check(pairs, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_real_sites_need_records(tmp_path):
+    pairs = {"cohort": "real", "data-root": "data", "sites": "ludb,mitdb"}
+    (tmp_path / "data" / "ludb" / "data").mkdir(parents=True)
+    with pytest.raises(UserError, match="site 'ludb': no record"):
+        launcher.check(pairs, tmp_path)
+    (tmp_path / "data" / "ludb" / "data" / "1.hea").touch()
+    with pytest.raises(UserError, match="site 'mitdb': no folder"):
+        launcher.check(pairs, tmp_path)
+    (tmp_path / "data" / "mitdb").mkdir()
+    (tmp_path / "data" / "mitdb" / "100.hea").touch()
+    cfg = launcher.check(pairs, tmp_path)
+    assert cfg.data_root == str(tmp_path / "data")
+
+
+def test_an_output_folder_that_cant_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="output-dir"):
+        launcher.check({"output-dir": "file/runs"}, tmp_path)
+
+
+def test_options_are_complete_flat_and_of_flowers_types(tmp_path):
+    options = launcher.options_of(launcher.check({"seed": "3", "local-steps": "7"}, tmp_path))
+    assert tuple(options) == option_names()
+    assert options["seed"] == 3
+    assert options["local-steps"] == 7
+    assert {type(value) for value in options.values()} <= {str, int, float}
+    assert Path(str(options["output-dir"])).is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("engine", "workers", "part"), [("raay", None, "choose inline or ray"), ("ray", 0, "at least 1")]
+)
+def test_engine_and_workers_are_checked(engine, workers, part):
+    with pytest.raises(UserError, match=part):
+        launcher.launch({}, engine, workers)
+
+
+def test_a_finished_run_gives_its_report_and_keeps_its_log(order, tmp_path, log):
+    toy = order()
+    toy = type(toy)(toy.app, toy.options, toy.sites, log.say, log.note)
+    report = launcher.carry_out(inline.run, toy, 1, log)
+    assert report == tmp_path / "out" / "run" / "report.html"
+    kept = log.close()
+    assert kept == report.parent / "run.log"
+    assert "TransECG report" in kept.read_text()
+    assert "round 2/2" in log.out.getvalue()
+    assert "TransECG report" not in log.out.getvalue()  # the command line prints the path itself, last
+
+
+def test_a_failed_run_gives_the_servers_reason_and_the_traceback_in_the_log(order, tmp_path, log):
+    toy = order(mode="server-raises")
+    toy = type(toy)(toy.app, toy.options, toy.sites, log.say, log.note)
+    with pytest.raises(RunFailed, match=r"no luck today; log: .*run\.log"):
+        launcher.carry_out(inline.run, toy, 1, log)
+    assert "RuntimeError: no luck today" in log.close().read_text()
+
+
+def test_no_report_is_no_success(order, tmp_path, log):
+    with pytest.raises(RunFailed, match="without a report"):
+        launcher.carry_out(lambda order, workers: None, order(), 1, log)
+    log.say(f"TransECG report: {tmp_path / 'missing.html'}")
+    with pytest.raises(RunFailed, match="without a report"):
+        launcher.carry_out(lambda order, workers: None, order(), 1, log)
+
+
+def test_flowers_chatter_goes_to_the_file_only(log):
+    for line in ("\x1b[92mINFO \x1b[0m:      Starting", "", "round 1/3 here", "Using SuperLink: x"):
+        log.say(line)
+    assert log.out.getvalue() == "round 1/3 here\n"
+    assert "Starting" in log.close().read_text()
