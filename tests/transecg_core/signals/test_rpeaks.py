@@ -1,0 +1,75 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transecg_core.cohorts.schema import UNKNOWN
+from transecg_core.signals.preprocess import clean
+from transecg_core.signals.rpeaks import MATCH, REFRACTORY, detect, match_labels
+
+MakeEcg = Callable[..., tuple[np.ndarray, np.ndarray]]
+
+
+@pytest.mark.parametrize("fs_hz", [100.0, 128.0, 250.0, 360.0, 500.0])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_finds_every_beat_to_one_sample(make_ecg: MakeEcg, fs_hz: float, sign: int) -> None:
+    x_T, times = make_ecg(fs_hz=fs_hz)
+    found = detect(clean(sign * x_T, fs_hz))
+    assert found.size == times.size
+    assert np.abs(found / 250 - times).max() <= max(0.008, 1.5 / fs_hz)
+
+
+def test_flat_or_empty_signal_has_no_beat() -> None:
+    assert detect(np.zeros(5000)).size == 0
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_peaks_ascend_and_keep_the_refractory_period(seed: int) -> None:
+    found = detect(np.random.default_rng(seed).standard_normal(2500))
+    assert (np.diff(found) >= REFRACTORY).all()
+    assert ((found >= 0) & (found < 2500)).all()
+
+
+def test_labels_go_to_the_nearest_beat_once() -> None:
+    r_B = np.array([100, 300, 500, 700])
+    classes, missed = match_labels(
+        r_B, np.array([110.0, 296.0, 320.0, 600.0]), np.array([0, 1, 2, 0], dtype=np.uint8)
+    )
+    assert classes.tolist() == [0, 1, UNKNOWN, UNKNOWN]
+    assert missed == 2
+
+
+@given(
+    st.sets(st.integers(0, 5000), max_size=40),
+    st.lists(st.tuples(st.floats(0, 5000), st.integers(0, 2)), max_size=40),
+)
+def test_matching_conserves_beats(detected: set[int], reference: list[tuple[float, int]]) -> None:
+    r_B = np.array(sorted(detected), dtype=np.int64)
+    at_A = np.array([at for at, _ in reference])
+    class_A = np.array([code for _, code in reference], dtype=np.uint8)
+    classes, missed = match_labels(r_B, at_A, class_A)
+    assert (classes != UNKNOWN).sum() + missed == at_A.size
+    for r, code in zip(r_B, classes, strict=True):
+        if code != UNKNOWN:
+            assert (np.abs(at_A[class_A == code] - r) <= MATCH).any()
+
+
+@pytest.mark.real
+def test_agrees_with_the_cardiologists_of_mitdb(data_root: Path) -> None:
+    from transecg_core.cohorts import open_reader
+    from transecg_core.cohorts.schema import SkipLog
+
+    hits = detections = references = 0
+    for recording in open_reader("mitdb", data_root / "mitdb", "mitdb", people=12).read(SkipLog()):
+        labels = recording.labels
+        assert labels.beat_sample_B is not None
+        r_B = detect(clean(recording.signal_mv, recording.fs_hz))
+        codes = np.zeros(labels.beat_sample_B.size, dtype=np.uint8)
+        _, missed = match_labels(r_B, labels.beat_sample_B * 250 / recording.fs_hz, codes)
+        hits += codes.size - missed
+        detections += r_B.size
+        references += codes.size
+    assert 2 * hits / (detections + references) > 0.975
