@@ -51,8 +51,9 @@ def _index(root: Path) -> list[Entry]:
     entries: list[Entry] = []
     for patient in sorted(by_patient, key=natural):
         rows = sorted(by_patient[patient], key=lambda row: (row.day, natural(row.ecg_id)))
-        rank = {day: index for index, day in enumerate(sorted({row.day for row in rows}), start=1)}
-        entries += [_entry(row, rank[row.day], diagnostic) for row in rows]
+        days = sorted({row.day for row in rows if _refused(row) is None})
+        rank = {day: index for index, day in enumerate(days, start=1)}
+        entries += [_entry(row, rank.get(row.day, 1), diagnostic) for row in rows]
     return entries
 
 
