@@ -1,0 +1,142 @@
+"""The top of the page: facts, banners, and one figure for each of the three risks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from transecg_core.report.headline import Headline, Row, has_guarantee, headline, is_leaky
+from transecg_core.report.numbers import count, figure, interval, significant, with_interval
+from transecg_core.report.verdict import exceeds_ceiling
+from transecg_core.report.words import KINDS
+
+Report = Mapping[str, Any]
+
+
+def facts(report: Report) -> list[str]:
+    """Return the run in a few words each."""
+    sites = report["data"]["sites"]
+    people, trained = _total(sites, "participants"), _total(sites, "trained_on")
+    out = [count(len(sites), f"{report['data']['kind']} site")]
+    if people is not None:
+        out.append(f"{count(people)} people, {count(trained)} of them trained on")
+    out.append(
+        f"{count(len(report['training']['rounds']), 'round')}, profile {report['training']['profile']}"
+    )
+    out.append(_privacy_fact(report))
+    out.append(f"{report['manifest']['engine']} engine")
+    out += [f"seed {value}" for name, value in sorted(report["manifest"]["seeds"].items()) if name == "run"]
+    return out
+
+
+def _total(sites: list[dict[str, Any]], key: str) -> int | None:
+    values = [site[key] for site in sites]
+    return None if None in values else sum(values)
+
+
+def _privacy_fact(report: Report) -> str:
+    unit = report["privacy"]["unit"]
+    if unit == "none":
+        return "no differential privacy"
+    if not has_guarantee(report):
+        return f"{unit} clipping without noise"
+    person = [site["epsilon_participant"] for site in report["privacy"]["sites"]]
+    if None in person:
+        return f"{unit}-level privacy, no finite epsilon per person"
+    return f"{unit}-level privacy, epsilon {significant(max(person))} per person"
+
+
+def banners(report: Report) -> list[dict[str, str]]:
+    """Return what must be read before anything else."""
+    out = []
+    if report["data"]["kind"] == "synthetic":
+        out.append({
+            "style": "synthetic", "title": "SYNTHETIC DATA",
+            "text": "Every signal and every person here is generated. Nothing on this page is a finding about patients.",
+        })  # fmt: skip
+    if is_leaky(report):
+        out.append({
+            "style": "", "title": "LEAKY PROTOCOL",
+            "text": "random-window puts windows of one recording on both sides of the test. Its figures are inflated and "
+            "are shown only for comparison with published ones.",
+        })  # fmt: skip
+    if report["privacy"]["unit"] != "none" and not has_guarantee(report):
+        out.append({
+            "style": "", "title": "NO GUARANTEE",
+            "text": "Gradients were clipped but no noise was added. This reference arm protects nobody.",
+        })  # fmt: skip
+    elif report["privacy"]["simulation_noise"]:
+        out.append({
+            "style": "", "title": "NO GUARANTEE: SIMULATED NOISE",
+            "text": "The noise came from a seed so that the run repeats. The epsilons describe the mechanism; they protect "
+            "nobody until it runs with a secret noise source.",
+        })  # fmt: skip
+    broken = [row for row in report["risks"] if exceeds_ceiling(row)]
+    if broken:
+        out.append({
+            "style": "", "title": "GUARANTEE VIOLATED",
+            "text": f"{broken[0]['name']} exceeds what the stated epsilon allows. Treat the epsilon as wrong.",
+        })  # fmt: skip
+    return out
+
+
+def cards(report: Report) -> list[dict[str, Any]]:
+    """Return one headline figure for each kind of risk."""
+    picked = headline(report["risks"])
+    rows = {"A": picked.floor, "B": picked.model, "C": picked.membership}
+    against = {
+        "A": _against_guess(picked.floor),
+        "B": _against_floors(picked),
+        "C": [],
+    }
+    against["C"] = _against_ceiling(picked.membership)
+    return [_card(kind, rows[kind["kind"]], against[kind["kind"]]) for kind in KINDS]
+
+
+def _card(kind: Mapping[str, str], row: Row | None, against: list[str]) -> dict[str, Any]:
+    base: dict[str, Any] = {
+        "kind": kind["kind"],
+        "title": kind["title"],
+        "against": [],
+        "value": None,
+        "what": kind["question"],
+    }
+    if row is None:
+        return base
+    if row["main"] is None:
+        return {**base, "against": [row["notes"] or "no reason given"]}
+    what = f"{row['metric']}, {row['name']}, {row['protocol']}"
+    if row["ci95"] is not None:
+        against = [
+            f"95 % interval {interval(row['ci95'], row['metric'])}; {count(row['n_participants'])} people",
+            *against,
+        ]
+    return {**base, "value": figure(row["main"], row["metric"]), "what": what, "against": against}
+
+
+def _against_guess(row: Row | None) -> list[str]:
+    if row is None or row["baseline"] is None:
+        return []
+    return [f"guessing: {figure(row['baseline'], row['metric'])}"]
+
+
+def _against_floors(picked: Headline) -> list[str]:
+    """Compare on the same people where paired differences exist, else with the floors' own figures."""
+    out = []
+    for gain, row, words in (
+        (picked.gain_floor, picked.floor, "best signal-only method"),
+        (picked.gain_random, picked.random_init, "untrained encoder"),
+    ):
+        if gain is not None:
+            out.append(f"against the {words}: {with_interval(gain['main'], gain['ci95'], gain['metric'])}")
+        elif row is not None:
+            out.append(f"{words}: {figure(row['main'], row['metric'])}")
+    return out
+
+
+def _against_ceiling(row: Row | None) -> list[str]:
+    if row is None or row["main"] is None:
+        return []
+    guess = "" if row["baseline"] is None else f"guessing: {figure(row['baseline'], row['metric'])}; "
+    bound = "none" if row["ceiling"] is None else f"at most {figure(row['ceiling'], row['metric'])}"
+    return [f"{guess}privacy ceiling: {bound}"]

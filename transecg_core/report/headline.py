@@ -1,0 +1,144 @@
+"""Which rows of the risk table stand for the three kinds, by fixed rules.
+
+The rules never look at how large a figure is among equals, with one exception: of the
+signal-only methods (A) the *strongest* counts, because an attacker would take it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Row = Mapping[str, Any]
+
+POOLED = "pooled"
+LEAKY = "random-window"
+HARDEST_FIRST: tuple[str, ...] = ("other-session", "other-record", "later-in-record")
+ENOUGH_PARTICIPANTS = 20
+"""A harder protocol is preferred only if it was measured on at least this many people."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The rows the verdict speaks of; None where nothing was measured.
+
+    Attributes
+    ----------
+    floor
+        A: the strongest signal-only method.
+    random_init
+        A: the untrained encoder.
+    model
+        B: identification by the released encoder, same protocol and metric as `floor`.
+    gain_floor, gain_random
+        B: paired differences on the same people, to the strongest signal-only method and to the
+        untrained encoder.
+    membership
+        C: telling members from controls.
+    """
+
+    floor: Row | None
+    random_init: Row | None
+    model: Row | None
+    gain_floor: Row | None
+    gain_random: Row | None
+    membership: Row | None
+
+    @property
+    def protocol(self) -> str | None:
+        """Protocol of the identification rows."""
+        row = self.model or self.floor or self.random_init
+        return None if row is None else str(row["protocol"])
+
+
+def is_random_init(row: Row) -> bool:
+    """Return whether a row is about the untrained encoder."""
+    name = str(row["name"]).lower().replace("_", "-").replace(" ", "-")
+    return "random-init" in name or "untrained" in name
+
+
+def measured(row: Row) -> bool:
+    """Return whether a row holds a figure."""
+    return row["main"] is not None
+
+
+def _rank1(rows: Iterable[Row], kind: str) -> list[Row]:
+    return [
+        row
+        for row in rows
+        if row["kind"] == kind
+        and row["site"] == POOLED
+        and _is_rank1(row)
+        and "cross" not in str(row["name"])
+    ]
+
+
+def _is_rank1(row: Row) -> bool:
+    return str(row["metric"]).lower().replace(" ", "-").startswith("rank-1")
+
+
+def pick_protocol(rows: Iterable[Row]) -> str | None:
+    """Return the protocol to judge by: the hardest with enough people, else the one with most; leaky last."""
+    people: dict[str, int] = {}
+    for row in rows:
+        if measured(row):
+            n = int(row["n_participants"] or 0)
+            people[row["protocol"]] = max(people.get(row["protocol"], 0), n)
+    honest = [protocol for protocol in HARDEST_FIRST if protocol in people]
+    for protocol in honest:
+        if people[protocol] >= ENOUGH_PARTICIPANTS:
+            return protocol
+    if honest:
+        return max(honest, key=lambda protocol: people[protocol])
+    return min(people, key=lambda protocol: (protocol == LEAKY, protocol)) if people else None
+
+
+def headline(risks: Iterable[Row]) -> Headline:
+    """Return the rows that stand for A, B and C."""
+    rows = list(risks)
+    floors, models = _rank1(rows, "A"), _rank1(rows, "B")
+    protocol = pick_protocol(models) or pick_protocol(floors)
+    at = [row for row in floors if row["protocol"] == protocol and measured(row)]
+    signal = [row for row in at if not is_random_init(row)]
+    return Headline(
+        floor=max(signal, key=lambda row: float(row["main"]), default=None),
+        random_init=next((row for row in at if is_random_init(row)), None),
+        model=next((row for row in models if row["protocol"] == protocol and measured(row)), None),
+        gain_floor=_gain(rows, protocol, "floor"),
+        gain_random=_gain(rows, protocol, "random-init"),
+        membership=_membership(rows),
+    )
+
+
+def _gain(rows: list[Row], protocol: str | None, over: str) -> Row | None:
+    for row in rows:
+        metric = str(row["metric"]).lower()
+        at = (row["kind"], row["site"], row["protocol"]) == ("B", POOLED, protocol)
+        if at and metric.startswith("gain") and over in metric and row["ci95"] is not None:
+            return row
+    return None
+
+
+def _membership(rows: list[Row]) -> Row | None:
+    """Return the membership AUC of the released model, measured if there is one."""
+    candidates = [
+        row
+        for row in rows
+        if row["kind"] == "C" and row["site"] == POOLED and "auc" in str(row["metric"]).lower()
+    ]
+    candidates.sort(key=lambda row: (not measured(row), row["observer"] != "released-model"))
+    return candidates[0] if candidates else None
+
+
+def is_leaky(report: Mapping[str, Any]) -> bool:
+    """Return whether any figure comes from the leaky random-window protocol."""
+    asked = report["manifest"]["config"].get("protocol") == LEAKY
+    return asked or any(row["protocol"] == LEAKY for row in report["risks"])
+
+
+def has_guarantee(report: Mapping[str, Any]) -> bool:
+    """Return whether every site trained with noise."""
+    privacy = report["privacy"]
+    sites = privacy["sites"]
+    return privacy["unit"] != "none" and bool(sites) and all((site["sigma"] or 0) > 0 for site in sites)

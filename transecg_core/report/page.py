@@ -1,0 +1,294 @@
+"""``report.html``, made from ``report.json`` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from transecg_core.config import TASKS
+from transecg_core.report.beat import beat_panel
+from transecg_core.report.cards import banners, cards, facts
+from transecg_core.report.figures import enrichment_panel, risk_panel, training_curve
+from transecg_core.report.headline import LEAKY, POOLED, headline
+from transecg_core.report.numbers import (
+    NOTHING,
+    count,
+    figure,
+    interval,
+    is_difference,
+    low_is_risky,
+    metric_label,
+    significant,
+)
+from transecg_core.report.style import CSS
+from transecg_core.report.template import REPORT
+from transecg_core.report.verdict import CLAIM_METHODS, exceeds_ceiling
+from transecg_core.report.words import GLOSSARY, KINDS
+
+Report = Mapping[str, Any]
+FIGURE_ROWS = 7
+"""Rows of one risk figure; the table below it holds all."""
+METHOD_ORDER = (*CLAIM_METHODS, "rollout", "cls-attention")
+"""Methods in the beat picture; the random control is in the table only."""
+
+
+def environment() -> Environment:
+    """Return the template environment: everything is escaped, a missing name is an error."""
+    env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env.filters.update(count=count, sig=significant)
+    return env
+
+
+def report_page(report: Report) -> str:
+    """Return the page of a validated report."""
+    return environment().from_string(REPORT).render(
+        r=report,
+        css=Markup(CSS),  # noqa: S704  our own constant
+        title=f"TransECG-FL: {'synthetic' if report['data']['kind'] == 'synthetic' else 'real'} run report",
+        headline="How much re-identification risk remains",
+        facts=facts(report),
+        banners=banners(report),
+        cards=cards(report),
+        verdict=[sentence.partition(": ")[::2] for sentence in report["verdict"]],
+        kinds=[_kind(report, kind) for kind in KINDS],
+        glossary=GLOSSARY,
+        claim_methods=CLAIM_METHODS,
+        site_tables=_site_tables(report),
+        utility=_utility(report),
+        noise_source=_noise_source(report),
+        **_attribution(report),
+        **_training(report),
+    )  # fmt: skip
+
+
+def _svg(text: str | None) -> Markup | None:
+    """Mark a figure as safe: `svg.svg` escapes every text it draws."""
+    return None if text is None else Markup(text)  # noqa: S704
+
+
+def _kind(report: Report, kind: Mapping[str, str]) -> dict[str, Any]:
+    rows = [row for row in report["risks"] if row["kind"] == kind["kind"]]
+    rows = [row for row in rows if row["site"] == POOLED] or rows
+    first = headline(report["risks"])
+    lead = {id(r) for r in (first.floor, first.random_init, first.model, first.membership) if r is not None}
+    drawn = [
+        row
+        for row in rows
+        if row["main"] is not None and not (kind["kind"] == "B" and is_difference(row["metric"]))
+    ]
+    drawn.sort(
+        key=lambda row: (id(row) not in lead, row["protocol"] != first.protocol, low_is_risky(row["metric"]))
+    )
+    left = len(drawn) - FIGURE_ROWS
+    panel = risk_panel(f"risk-{kind['kind']}", kind["kind"], drawn[:FIGURE_ROWS]) if drawn else None
+    return {
+        **kind,
+        "svg": _svg(panel),
+        "more": f"{left} more in the table." if left > 0 else "",
+        "rows": _grouped(rows),
+        "has_ceiling": any(row["ceiling"] is not None for row in rows),
+        "has_notes": any(row["notes"] for row in rows),
+    }
+
+
+def _grouped(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows attack by attack; the first of each says how many lines its name spans."""
+    attacks: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        key = (row["name"], row["observer"], row["auxiliary_data"])
+        attacks.setdefault(key, []).append({**_risk_row(row), "span": 0, "last": False})
+    for group in attacks.values():
+        group[0]["span"], group[-1]["last"] = len(group), True
+    return [row for group in attacks.values() for row in group]
+
+
+def _risk_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    metric = row["metric"]
+    texts = {f"{key}_text": figure(row[key], metric) for key in ("main", "control", "baseline", "ceiling")}
+    ci = interval(row["ci95"], metric) if row["ci95"] is not None else ""
+    texts["metric_text"] = metric_label(metric)
+    return {**row, **texts, "ci_text": ci, "leaky": row["protocol"] == LEAKY, "loud": exceeds_ceiling(row)}
+
+
+def _site_tables(report: Report) -> list[dict[str, Any]]:
+    """Return one matrix per kind: attacks down, sites across."""
+    tables = []
+    for kind in KINDS:
+        rows = [r for r in report["risks"] if r["kind"] == kind["kind"] and r["site"] != POOLED]
+        if not rows:
+            continue
+        sites = sorted({row["site"] for row in rows})
+        by_attack: dict[tuple[str, str, str], dict[str, Mapping[str, Any]]] = {}
+        for row in rows:
+            by_attack.setdefault((row["name"], row["protocol"], row["metric"]), {})[row["site"]] = row
+        lines = [
+            {
+                "name": name,
+                "protocol": protocol,
+                "metric": metric_label(metric),
+                "cells": [_cell(of.get(s)) for s in sites],
+            }
+            for (name, protocol, metric), of in by_attack.items()
+        ]
+        tables.append({**kind, "sites": sites, "rows": lines, "reasons": _reasons(rows)})
+    return tables
+
+
+def _cell(row: Mapping[str, Any] | None) -> dict[str, str]:
+    if row is None:
+        return {"main": NOTHING, "ci": "", "control": ""}
+    metric = row["metric"]
+    return {
+        "main": figure(row["main"], metric),
+        "ci": interval(row["ci95"], metric) if row["ci95"] is not None else "",
+        "control": figure(row["control"], metric) if row["control"] is not None else "",
+    }
+
+
+def _reasons(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return each reason once, with where it holds."""
+    where: dict[str, set[str]] = {}
+    for row in rows:
+        if row["main"] is None and row["notes"]:
+            where.setdefault(row["notes"].rstrip("."), set()).add(row["site"])
+    return [f"{', '.join(sorted(sites))}: {note}" for note, sites in where.items()]
+
+
+def _utility(report: Report) -> dict[str, Any] | None:
+    """Return one matrix: tasks down, all sites and each site across."""
+    utility = report["utility"]
+    sites = sorted({site for scores in utility.values() for site in scores}, key=lambda s: (s != POOLED, s))
+    rows, reasons = [], []
+    for task in sorted(utility):
+        scores = utility[task]
+        notes = {s["notes"] for s in scores.values() if s["value"] is not None and s.get("notes")}
+        metrics = sorted({score["metric"] for score in scores.values()})
+        cells = [_utility_cell(scores.get(site)) for site in sites]
+        rows.append(
+            {"task": task, "metric": ", ".join(metrics), "cells": cells, "note": "; ".join(sorted(notes))}
+        )
+        without = [(site, s.get("notes")) for site, s in sorted(scores.items()) if s["value"] is None]
+        reasons += [f"{task} at {site}: {note or 'no reason given'}" for site, note in without]
+    names = ["all sites" if site == POOLED else site for site in sites]
+    return {"sites": names, "rows": rows, "reasons": reasons} if rows else None
+
+
+def _utility_cell(score: Mapping[str, Any] | None) -> dict[str, str]:
+    if score is None:
+        return {"value": NOTHING, "ci": "", "majority": ""}
+    metric = score["metric"]
+    return {
+        "value": figure(score["value"], metric),
+        "ci": interval(score["ci95"], metric) if score["ci95"] is not None else "",
+        "majority": figure(score["majority"], metric),
+    }
+
+
+def _noise_source(report: Report) -> str:
+    if report["privacy"]["unit"] == "none":
+        return NOTHING
+    if report["privacy"]["simulation_noise"]:
+        return "seeded, so that the simulation repeats: whoever knows the seed can remove it"
+    return "not seeded by the run"
+
+
+def _training(report: Report) -> dict[str, Any]:
+    rounds = report["training"]["rounds"]
+    curve = training_curve("curve", rounds)
+    note = f"{count(len(rounds), 'round')}, profile {report['training']['profile']}."
+    if curve is None:
+        note += " Losses are withheld or were not recorded."
+    elif report["training"]["still_falling"]:
+        note += " The loss was still falling at the end: risks B and C are lower bounds."
+    if curve is not None and report["privacy"]["unit"] != "none":
+        note += " Losses are shown in this simulation only, outside the guarantee."
+    absences = [
+        f"round {r['round']}: {site} ({reason})"
+        for r in rounds
+        for site, reason in sorted(r["absent"].items())
+    ]
+    return {"curve": _svg(curve), "curve_note": note, "absences": absences}
+
+
+def _attribution(report: Report) -> dict[str, Any]:
+    maps, panels = [], []
+    for number, task in enumerate(_tasks(report)):
+        methods = dict(sorted(report["attribution"][task].items(), key=_method_key))
+        for method, entry in methods.items():
+            maps.append(_map_row(task, method, entry))
+            maps[-1]["span"] = len(methods) if len(maps) == 1 or maps[-2]["task"] != task else 0
+        claims = {m: methods[m] if m in methods and methods[m]["shown"] else None for m in CLAIM_METHODS}
+        drawn = enrichment_panel(f"enrichment-{number}", task, claims)
+        if drawn is not None:
+            panels.append({"task": task, "svg": _svg(drawn), "methods": [m for m in claims if claims[m]]})
+    beat = report["example_beat"]
+    reason = (
+        "too few people for a mean beat that is nobody's." if beat is None else "it has no relevance map."
+    )
+    if not report["attribution"]:
+        reason = "no attribution was computed."
+    return {"maps": maps, "enrichments": panels, "beats": _beats(report), "beat_reason": reason}
+
+
+def _tasks(report: Report) -> list[str]:
+    """Return the tasks with attribution; those with a map that may be shown come first."""
+    shown = {t: any(e["shown"] for e in methods.values()) for t, methods in report["attribution"].items()}
+    return sorted(shown, key=lambda t: (not shown[t], TASKS.index(t) if t in TASKS else len(TASKS), t))
+
+
+def _method_key(item: tuple[str, Any]) -> tuple[int, str]:
+    method = item[0]
+    return (METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER), method)
+
+
+def _mark(method: str, shown: bool) -> str:
+    if not shown:
+        return " (greyed)"
+    return "" if method in CLAIM_METHODS else " (no claim: not class-specific)"
+
+
+def _map_row(task: str, method: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {c: p for c, p in entry["components"].items() if p["enrichment"] is not None and c != "undefined"}
+    top = max(sorted(parts), key=lambda c: parts[c]["enrichment"], default=None)
+    text = NOTHING
+    if top is not None:
+        ci = parts[top]["ci95"]
+        text = f"{top} {parts[top]['enrichment']:.1f}×" + (f" ({ci[0]:.1f} to {ci[1]:.1f})" if ci else "")
+    claim = "no" if not entry["shown"] else "yes" if method in CLAIM_METHODS else "no: not class-specific"
+    return {
+        "task": task, "method": method, "shown": entry["shown"], "claim": claim, "top": text,
+        "faithfulness": figure(entry["faithfulness"]), "correlation": figure(entry["randomised_correlation"]),
+        "reason": entry["reason"],
+    }  # fmt: skip
+
+
+def _beats(report: Report) -> list[dict[str, Any]]:
+    beat = report["example_beat"]
+    out = []
+    for number, task in enumerate(t for t in _tasks(report) if beat and t in beat["relevance"]):
+        maps = []
+        for method in METHOD_ORDER:
+            relevance = beat["relevance"][task].get(method)
+            entry = report["attribution"][task].get(method)
+            if relevance is None or entry is None:
+                continue
+            label = f"Mean beat, relevance for {task} by {method}" + ("" if entry["shown"] else ", greyed")
+            drawn = beat_panel(
+                f"beat-{number}-{METHOD_ORDER.index(method)}", label, beat["x"], beat["component"], relevance,
+                entry["shown"],
+            )  # fmt: skip
+            maps.append(
+                {
+                    "method": method,
+                    "mark": _mark(method, entry["shown"]),
+                    "shown": entry["shown"],
+                    "svg": _svg(drawn),
+                    "reason": entry["reason"] or "",
+                }
+            )
+        if maps:
+            out.append({"name": task, "maps": maps})
+    return out
