@@ -19,8 +19,8 @@ from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
 from transecg_core.risk.table import CROSS_SITE, blank, measured
 from transecg_core.seeds import seed_for
 
-FAR = 0.01
-TAR_METRIC = f"TAR@{FAR:.0%}FAR"
+TAR: Mapping[str, float] = {"TAR@5%FAR": 0.05, "TAR@1%FAR": 0.01}
+"""Metric -> false accept rate."""
 LEAKY = "random-window"
 
 
@@ -59,12 +59,6 @@ def run_linkage(attacks: tuple[Attack, ...], held: Mapping[str, Any]) -> Linkage
     return Linkage(scores, reasons, floors)
 
 
-def best_floor(linkage: Linkage, outcomes: Mapping[str, Outcome]) -> str | None:
-    """Return the signal-only attack with the highest rank-1 over everybody asked about."""
-    known = [name for name in linkage.floors if name in outcomes]
-    return max(known, key=lambda name: float(outcomes[name].rank1_P.mean()), default=None)
-
-
 @dataclass(frozen=True)
 class Question:
     """A problem with the groups of people it is answered for, and every attack's results."""
@@ -96,6 +90,14 @@ class Question:
         )
 
 
+def best_floor(question: Question, metric: str = "rank-1") -> str | None:
+    """Return the signal-only attack that does best over everybody asked about (lowest EER, else highest)."""
+    everybody = np.ones(len(question.problem.person_P), dtype=bool)
+    values = {name: _value(question, name, everybody, metric) for name in question.linkage.floors}
+    known = {name: value for name, value in values.items() if value is not None}
+    return max(known, key=lambda name: known[name] * (-1 if metric == "EER" else 1), default=None)
+
+
 def linkage_rows(attack: Attack, question: Question) -> list[RiskRow]:
     """Return the rows of one attack on one problem."""
     metrics: tuple[str, ...] = ("rank-1", "EER")
@@ -106,9 +108,9 @@ def linkage_rows(attack: Attack, question: Question) -> list[RiskRow]:
         return [_figure_row(attack, question, metric) for metric in metrics]
     metrics += ("rank-5",)
     if question.problem.site == POOLED and question.problem.protocol != CROSS_SITE:
-        metrics += (TAR_METRIC,)
+        metrics += tuple(TAR)
     rows = [_figure_row(attack, question, metric) for metric in metrics]
-    floor = best_floor(question.linkage, question.outcomes)
+    floor = best_floor(question)
     rows.append(_gain_row(attack, question, "random-init", "gain in rank-1 over random-init"))
     rows.append(_gain_row(attack, question, floor, "gain in rank-1 over the best signal floor"))
     return rows
@@ -126,7 +128,7 @@ def _value(question: Question, name: str | None, people: np.ndarray, metric: str
 
 
 def _figure(metric: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    return eer if metric == "EER" else lambda frr, far: tar_at(frr, far, FAR)
+    return eer if metric == "EER" else lambda frr, far: tar_at(frr, far, TAR[metric])
 
 
 def _estimate(question: Question, name: str, people: np.ndarray, metric: str) -> Estimate:
@@ -139,7 +141,7 @@ def _estimate(question: Question, name: str, people: np.ndarray, metric: str) ->
 def _chance(problem: Problem, people: np.ndarray, metric: str) -> float:
     if metric.startswith("rank-"):
         return float(problem.chance(int(metric[5:]))[people].mean())
-    return 0.5 if metric == "EER" else FAR
+    return TAR.get(metric, 0.5)
 
 
 def _groups(attack: Attack, question: Question) -> tuple[np.ndarray, np.ndarray]:
@@ -155,10 +157,10 @@ def _unmeasurable(attack: Attack, question: Question, main_P: np.ndarray, metric
     if main_P.sum() < MIN_PEOPLE:
         who = "people" if attack.kind == "A" else "members"
         return f"{int(main_P.sum())} {who} with probes, needs {MIN_PEOPLE}"
-    if metric == TAR_METRIC:
+    if metric in TAR:
         rates = question.outcomes[attack.name].rates.of(main_P)
-        if not enough_pairs(rates, FAR):
-            return f"{int(rates.pairs_P.sum())} impostor pairs, needs {10 / FAR:.0f}"
+        if not enough_pairs(rates, TAR[metric]):
+            return f"{int(rates.pairs_P.sum())} impostor pairs, needs {10 / TAR[metric]:.0f}"
     return None
 
 
@@ -240,6 +242,6 @@ def _control_note(question: Question, control_P: np.ndarray) -> str:
 
 
 def _floor_note(question: Question, people: np.ndarray, metric: str) -> str | None:
-    floor = best_floor(question.linkage, question.outcomes)
+    floor = best_floor(question, metric)
     value = _value(question, floor, people, metric)
     return None if value is None else f"best signal floor on the same people: {floor} {value:.3f}"

@@ -27,7 +27,7 @@ def linkage_gap_row(attack: Attack, question: Question) -> RiskRow:
 
     if not ctx.membership:
         return none(NOBODY_HELD_OUT)
-    floor = best_floor(question.linkage, outcomes)
+    floor = best_floor(question)
     if attack.name not in outcomes:
         return none(question.linkage.reasons[attack.name])
     if floor is None:

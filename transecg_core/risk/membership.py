@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -198,7 +198,7 @@ def _tpr(scores: Scores, bootstrap: int, rng: np.random.Generator) -> _Figure:
     seed = int(rng.integers(2**62))
     hit_ST = half_threshold_hits(scores.trained_T, scores, np.random.default_rng(seed))
     fresh_ST = half_threshold_hits(scores.fresh_T, scores, np.random.default_rng(seed))
-    found = _tpr_estimate(hit_ST[:, members], bootstrap, rng)
+    found = replace(_tpr_estimate(hit_ST[:, members], bootstrap, rng), n=len(members))
     notes = (
         f"{int(members.sum())} members, {int(controls.sum())} controls",
         f"threshold from one random half of the controls, tested on the other, {len(hit_ST)} times",

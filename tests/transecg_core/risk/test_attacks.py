@@ -1,0 +1,88 @@
+"""Every attack gets what it declared and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from transecg_core.risk.artefacts import ARTEFACTS, Given, ModelAccess, UndeclaredArtefact
+from transecg_core.risk.attacks import pca_lda
+from transecg_core.risk.cases import FOLDS, build_case
+from transecg_core.risk.registry import ATTACKS
+
+
+def held(context):
+    case = build_case(context)
+    return case, {
+        "gallery": case.gallery,
+        "probes": case.probes,
+        "targets": case.targets,
+        "released-model": ModelAccess(context.model),
+        "architecture": ModelAccess(context.random_model),
+    }
+
+
+def test_undeclared_artefacts_are_out_of_reach(fakes):
+    _, everything = held(fakes.build(fakes.recipe(people=8, sites=1)))
+    for name in ARTEFACTS:
+        given = Given([other for other in ARTEFACTS if other != name], everything)
+        with pytest.raises(UndeclaredArtefact, match=name):
+            getattr(given, name.replace("-", "_"))
+    with pytest.raises(ValueError, match="no artefact"):
+        Given(["coins"], everything)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_each_attack_runs_on_exactly_its_declared_artefacts(attack, fakes):
+    case, everything = held(fakes.build(fakes.recipe(people=8, sites=2)))
+    scores = attack.run(Given(attack.artefacts, everything))
+    shape = (len(case.targets.site_T),)
+    if attack.measure != "membership":
+        shape = (len(case.probes.site_Q), len(case.gallery.site_G))
+    assert scores.shape == shape
+    assert np.isfinite(scores).all()
+    for name in attack.artefacts:
+        with pytest.raises(UndeclaredArtefact, match=name):
+            attack.run(Given([other for other in attack.artefacts if other != name], everything))
+
+
+def test_no_attack_on_the_signal_holds_a_trained_model():
+    assert {a.name for a in ATTACKS if a.kind == "A" and "released-model" in a.artefacts} == set()
+    assert all("released-model" in a.artefacts for a in ATTACKS if a.kind in "BC")
+
+
+def test_pca_lda_is_fitted_on_other_people_only(fakes, monkeypatch):
+    case, everything = held(fakes.build(fakes.recipe(people=12, sites=2, twins=3)))
+    seen = []
+
+    def spy(x_NL, entry_N, use_N):
+        seen.append(set(case.person_G[entry_N[use_N]]))
+        assert x_NL.shape == case.gallery.x_NL.shape  # gallery windows, never probes
+        return fit(x_NL, entry_N, use_N)
+
+    fit = pca_lda._fit
+    monkeypatch.setattr(pca_lda, "_fit", spy)
+    pca_lda.PCA_LDA.run(Given(pca_lda.PCA_LDA.artefacts, everything))
+    assert len(seen) == FOLDS
+    for fold, people in enumerate(seen):
+        assert people.isdisjoint(case.person_Q[case.probes.fold_Q == fold])
+        assert len(people) > 10
+
+
+def test_a_missing_label_says_nothing_and_the_label_changes_the_loss(fakes):
+    context = fakes.build(fakes.recipe(people=8, sites=1, mark=True))
+    attack = next(a for a in ATTACKS if a.name == "shared-head-loss")
+    _, everything = held(context)
+    plain = attack.run(Given(attack.artefacts, everything))
+    site = context.sites[0]
+    records = tuple(
+        replace(info, sex=None) if info.participant == "p3" else info for info in site.windows.records
+    )
+    unknown = replace(site, windows=replace(site.windows, records=records))
+    _, everything = held(replace(context, sites=(unknown,)))
+    blurred = attack.run(Given(attack.artefacts, everything))
+    others = np.arange(8) != 3
+    assert np.allclose(plain[others], blurred[others])
+    assert plain[others].min() - 1e-9 <= blurred[3] <= plain[others].max() + 1e-9

@@ -1,0 +1,233 @@
+"""The whole audit on federations where the truth is known, and on bad input."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from transecg_core.risk import audit
+from transecg_core.risk.registry import ATTACKS
+
+KEYS = (
+    "name kind observer auxiliary_data site protocol metric main control baseline ci95 n_participants ceiling notes"
+).split()
+
+
+def pick(rows, name, metric, site="pooled", protocol=None):
+    found = [
+        row
+        for row in rows
+        if (row.name, row.metric, row.site) == (name, metric, site) and protocol in (None, row.protocol)
+    ]
+    assert len(found) == 1, (name, metric, site, protocol, len(found))
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def planted(fakes):
+    """Identity and membership planted; the encoder reads both."""
+    return audit(fakes.build(fakes.recipe(sites=4, people=26, twins=2, mark=True)))
+
+
+def test_planted_identity_is_found_by_who_can_see_it(planted):
+    row = pick(planted, "identification", "rank-1")
+    assert (row.main, row.control) == (1.0, 1.0)
+    assert row.ci95[0] < 1.0
+    assert row.baseline < 0.1  # the untrained encoder is blind here
+    assert pick(planted, "identification", "EER").main < 0.01
+    assert pick(planted, "identification", "gain in rank-1 over random-init").main > 0.9
+    assert pick(planted, "raw-correlation", "rank-1").main > 0.9
+    assert pick(planted, "raw-correlation", "rank-1").control is None
+    assert pick(planted, "pca-lda", "rank-1").main > 0.9
+    blind = pick(planted, "random-init", "rank-1")
+    assert blind.main == pytest.approx(blind.baseline, abs=0.05)
+    assert blind.baseline == pytest.approx(1 / 101, abs=0.001)  # 104 ids, the twins' other ids left out
+
+
+def test_planted_membership_is_found_and_corrected_by_no_training(planted):
+    row = pick(planted, "shared-head-loss", "AUC")
+    assert row.main > 0.95
+    assert row.ci95[0] > 0.8
+    assert row.control == pytest.approx(0.5, abs=0.2)
+    assert row.baseline == 0.5
+    tpr = pick(planted, "shared-head-loss", "TPR@5%FPR")
+    assert tpr.main > 0.9
+    assert tpr.control < 0.3
+
+
+def test_twins_are_linked_across_sites_and_never_each_others_impostor(fakes):
+    rows = audit(fakes.build(fakes.recipe(sites=3, people=14, twins=12)))
+    row = pick(rows, "cross-site identification", "rank-1")
+    assert row.main == 1.0
+    assert row.n_participants == 12
+    # Three ids with one face: if copies were impostors, rank-1 would be a third.
+    assert pick(rows, "identification", "rank-1").main == 1.0
+    assert pick(rows, "identification", "rank-1").n_participants == 12 + 3 * 2
+
+
+def test_noise_only_stays_silent(fakes):
+    """No identity, no membership: false alarms over 20 federations and all C attacks are counted."""
+    alarms, rank1, aucs = 0, [], []
+    for seed in range(20):
+        rows = audit(fakes.build(fakes.recipe(sites=2, people=12, windows=4, identity=0.0, seed=seed)))
+        rank1.append(pick(rows, "identification", "rank-1").main)
+        for row in rows:
+            if row.metric == "AUC" and row.site == "pooled":
+                aucs.append(row.main)
+                alarms += not row.ci95[0] <= 0.5 <= row.ci95[1]
+    assert np.mean(rank1) == pytest.approx(1 / 24, abs=0.03)
+    assert np.mean([a for a in aucs if a is not None]) == pytest.approx(0.5, abs=0.06)
+    assert alarms <= 6  # of 40 at a nominal 5 %: more than 6 has probability below .01
+
+
+def test_shuffled_coins_are_at_one_half(fakes):
+    context = fakes.build(fakes.recipe(sites=2, people=24, mark=True))
+    values, covered = [], 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        sites = tuple(replace(site, member_P=rng.permutation(site.member_P)) for site in context.sites)
+        row = pick(audit(replace(context, sites=sites)), "shared-head-loss", "AUC")
+        values.append(row.main)
+        covered += row.ci95[0] <= 0.5 <= row.ci95[1]
+    assert np.mean(values) == pytest.approx(0.5, abs=0.08)
+    assert covered >= 8
+
+
+def test_permuted_probes_are_at_chance(fakes):
+    context = fakes.build(fakes.recipe(sites=2, people=20))
+    sites = []
+    for site in context.sites:
+        windows, mask = site.windows, site.split.probes["other-record"]
+        x_NL = windows.x_NL.copy()
+        x_NL[mask] = np.roll(x_NL[mask], 8, axis=0)  # everybody's probe is the next person's
+        sites.append(replace(site, windows=replace(windows, x_NL=x_NL)))
+    rows = audit(replace(context, sites=tuple(sites)))
+    assert pick(rows, "identification", "rank-1").main < 0.1
+    assert pick(rows, "raw-correlation", "rank-1").main < 0.1
+
+
+def test_gap_is_corrected_by_the_signal(fakes):
+    """Members easier to recognise than controls, model or no model: raw gap yes, corrected gap no."""
+    context = fakes.build(fakes.recipe(sites=2, people=24, noise=0.02))
+    sites = []
+    for site in context.sites:
+        x_NL = site.windows.x_NL.copy()
+        hard = ~site.member_P[site.windows.participant_N]
+        x_NL[hard] = np.random.default_rng(1).normal(size=(int(hard.sum()), x_NL.shape[1]))
+        sites.append(replace(site, windows=replace(site.windows, x_NL=x_NL)))
+    row = pick(
+        audit(replace(context, sites=tuple(sites))), "linkage-gap", "gap in rank-1 (members - controls)"
+    )
+    assert float(row.notes.split("raw gap ")[1][:6]) > 0.8
+    assert row.ci95[0] <= 0.0 <= row.ci95[1]
+    assert abs(row.main) < 0.15
+
+
+def test_rows_are_json_with_exactly_the_reports_keys_and_repeatable(planted, fakes):
+    assert all(list(row.as_dict()) == KEYS for row in planted)
+    json.dumps([row.as_dict() for row in planted], allow_nan=False)
+    for row in planted:
+        if row.main is None:
+            assert row.ci95 is None
+            assert row.notes.startswith("not measurable: ")
+        else:
+            assert row.ci95[0] - 1e-12 <= row.main <= row.ci95[1] + 1e-12
+            assert row.n_participants >= 5
+    again = audit(fakes.build(fakes.recipe(sites=4, people=26, twins=2, mark=True)))
+    assert again == planted
+
+
+def reasons(rows):
+    return {row.name: row.notes for row in rows if row.main is None}
+
+
+def test_without_controls_leakage_is_not_measurable_and_identification_is(fakes):
+    rows = audit(fakes.build(fakes.recipe(audit_split="none")))
+    leakage = [row for row in rows if row.kind == "C"]
+    assert {row.name.removeprefix("cross-site ") for row in leakage} == {
+        a.name for a in ATTACKS if a.kind == "C"
+    }
+    assert all(row.main is None for row in leakage)
+    assert all("nobody was held out" in row.notes or "two sites" in row.notes for row in leakage)
+    row = pick(rows, "identification", "rank-1")
+    assert row.main == 1.0
+    assert row.control is None
+    assert "everybody was trained on" in row.notes
+
+
+def test_embeddings_that_are_not_finite_null_b_and_c_but_not_a(fakes):
+    context = fakes.build(fakes.recipe(), model=fakes.model(fakes.reader(broken=True)))
+    rows = audit(context)
+    assert all(row.main is None for row in rows if row.kind in "BC")
+    assert "not finite" in reasons(rows)["identification"]
+    assert "not finite" in reasons(rows)["shared-head-loss"]
+    assert pick(rows, "raw-correlation", "rank-1").main is not None
+
+
+def test_a_collapsed_encoder_is_at_chance(fakes):
+    rows = audit(fakes.build(fakes.recipe(), model=fakes.model(fakes.reader(constant=True))))
+    row = pick(rows, "identification", "rank-1")
+    assert row.main == pytest.approx(1 / 48)
+    assert pick(rows, "identification", "EER").main == pytest.approx(0.5)
+    assert pick(rows, "embedding-consistency", "AUC").main == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ({"sites": 1, "people": 1}, "somebody to confuse them with"),
+        ({"sites": 1, "people": 6, "records": 1, "windows": 2}, "no site has probes"),
+        ({"sites": 1, "people": 3}, "needs 5"),
+        ({"sites": 2, "people": 5, "protocol": "other-session"}, "no site has probes"),
+    ],
+    ids=["one person", "no probes", "three people", "one session"],
+)
+def test_too_little_data_is_a_reason(fakes, recipe, expected):
+    rows = audit(fakes.build(fakes.recipe(**recipe)))
+    assert rows
+    assert all(row.main is None for row in rows if row.kind in "AB")
+    assert any(expected in row.notes for row in rows)
+    assert {row.name.removeprefix("cross-site ") for row in rows} == {a.name for a in ATTACKS}
+
+
+def test_all_members_by_chance_and_nobody_enrolled_are_reasons(fakes):
+    context = fakes.build(fakes.recipe(sites=2, people=8))
+    trained = tuple(replace(site, member_P=np.ones(8, dtype=bool)) for site in context.sites)
+    assert "0 controls" in reasons(audit(replace(context, sites=trained)))["shared-head-loss"]
+    empty = tuple(
+        replace(site, split=replace(site.split, gallery_N=np.zeros(len(site.windows), dtype=bool)))
+        for site in context.sites
+    )
+    assert all("no site has a gallery window" in row.notes for row in audit(replace(context, sites=empty)))
+
+
+def test_identical_windows_are_a_reason_or_chance(fakes):
+    context = fakes.build(fakes.recipe(sites=2, people=8))
+    sites = tuple(
+        replace(site, windows=replace(site.windows, x_NL=np.ones_like(site.windows.x_NL)))
+        for site in context.sites
+    )
+    rows = audit(replace(context, sites=sites))
+    for row in rows:
+        if row.metric == "rank-1" and row.main is not None and row.site == "pooled":
+            assert row.main == pytest.approx(1 / 16)
+    assert "identical" in reasons(rows)["pca-lda"]
+    warned = pick(rows, "embedding-consistency", "AUC").notes
+    assert "identical windows" in warned
+
+
+def test_a_person_trained_on_under_one_id_only_is_neither_member_nor_control(fakes):
+    context = fakes.build(fakes.recipe(sites=2, people=14, twins=6))
+    flipped = replace(context.sites[1], member_P=~context.sites[1].member_P)
+    row = pick(audit(replace(context, sites=(context.sites[0], flipped))), "identification", "rank-1")
+    assert row.n_participants == 8 + 8  # the six twins are left out
+
+
+def test_leaky_probes_are_marked(fakes):
+    rows = audit(fakes.build(fakes.recipe(protocol="random-window")))
+    row = pick(rows, "identification", "rank-1")
+    assert row.protocol == "random-window"
+    assert "LEAKY" in row.notes

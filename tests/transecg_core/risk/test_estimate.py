@@ -1,0 +1,78 @@
+"""Estimates against known answers, and intervals against repeated sampling."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from transecg_core.risk.estimate import (
+    PairWins,
+    auc,
+    auc_estimate,
+    difference,
+    difference_of_means,
+    proportion,
+    wilson,
+)
+
+
+def test_wilson_known_answers():
+    # statsmodels.stats.proportion.proportion_confint(8, 10, method="wilson")
+    assert wilson(8, 10) == pytest.approx((0.4901624715, 0.9433178485), abs=1e-9)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611251581), abs=1e-9)
+
+
+@given(
+    st.lists(st.integers(0, 5), min_size=2, max_size=15), st.lists(st.integers(0, 5), min_size=2, max_size=15)
+)
+def test_auc_is_the_textbook_one(member, control):
+    ours = auc([PairWins.of(np.array(member, float), np.array(control, float))])
+    truth = roc_auc_score([1] * len(member) + [0] * len(control), member + control)
+    assert ours == pytest.approx(truth)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.floats(-5, 5))
+def test_a_shift_between_sites_is_not_membership(seed, shift):
+    rng = np.random.default_rng(seed)
+    groups = [(rng.normal(size=4), rng.normal(size=9)), (rng.normal(size=9), rng.normal(size=4))]
+    plain = auc([PairWins.of(m, c) for m, c in groups])
+    moved = auc([PairWins.of(m + shift * i, c + shift * i) for i, (m, c) in enumerate(groups)])
+    assert moved == pytest.approx(plain)
+
+
+def test_intervals_cover_the_truth_about_95_times_in_100():
+    rng = np.random.default_rng(0)
+    hits = {"auc": 0, "share": 0, "gain": 0, "gap": 0}
+    runs = 300
+    for _ in range(runs):
+        member, control = rng.normal(1.0, 1.0, 20), rng.normal(0.0, 1.0, 20)
+        low, high = auc_estimate([PairWins.of(member, control)], 300, rng).ci95
+        hits["auc"] += low <= 0.7602 <= high  # Phi(1 / sqrt 2)
+        low, high = proportion(rng.binomial(2, 0.7, 25) / 2, 300, rng).ci95
+        hits["share"] += low <= 0.7 <= high
+        low, high = difference(
+            rng.binomial(1, 0.7, 25) - rng.binomial(1, 0.4, 25).astype(float), 300, rng
+        ).ci95
+        hits["gain"] += low <= 0.3 <= high
+        low, high = difference_of_means(member, control, 300, rng).ci95
+        hits["gap"] += low <= 1.0 <= high
+    # 300 runs: standard error .0126; percentile intervals of 20 people are a little short.
+    assert all(0.89 <= count / runs <= 0.985 for count in hits.values()), hits
+
+
+def test_agreement_of_all_people_is_not_certainty():
+    rng = np.random.default_rng(0)
+    assert proportion(np.ones(12), 100, rng).ci95[0] < 0.8
+    assert proportion(np.full(12, 0.5), 100, rng).ci95 == pytest.approx(wilson(6, 12))
+    low, high = difference(np.zeros(12), 100, rng).ci95
+    assert -0.25 < low < -0.2 < 0.2 < high < 0.25
+    perfect = auc_estimate([PairWins.of(np.ones(9), np.zeros(9))], 100, rng)
+    assert perfect.value == 1.0
+    assert perfect.ci95[0] < 0.75
+    low, high = difference_of_means(np.ones(9), np.ones(9), 100, rng).ci95
+    assert low < -0.2
+    assert high > 0.2

@@ -1,0 +1,101 @@
+"""Thresholds from untested controls, and ceilings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from transecg_core.privacy.ceilings import CeilingCurve
+from transecg_core.risk import audit
+from transecg_core.risk.ceilings import combined_ceiling
+from transecg_core.risk.membership import Scores, half_threshold_hits
+
+
+def scores(members: int, controls: int, sites: int, effect: float, seed: int) -> Scores:
+    rng = np.random.default_rng(seed)
+    member = np.tile(np.arange(members + controls) < members, sites)
+    site = np.repeat(np.arange(sites), members + controls)
+    value = rng.normal(size=len(member)) + effect * member + 10.0 * site
+    return Scores(value, value, site, member, np.zeros(len(member), dtype=bool))
+
+
+def test_realised_fpr_is_at_most_five_percent_on_average():
+    rates, power = [], []
+    for seed in range(30):
+        people = scores(10, 11, 4, 0.0, seed)
+        hits = half_threshold_hits(people.trained_T, people, np.random.default_rng(seed))
+        rates.append(np.nanmean(hits[:, ~people.member_T]))
+        strong = scores(10, 11, 4, 8.0, seed)
+        hits = half_threshold_hits(strong.trained_T, strong, np.random.default_rng(seed))
+        power.append(hits[:, strong.member_T].mean())
+    # Site medians come from the calibrating half alone, which costs a little exactness.
+    assert 0.02 < np.mean(rates) < 0.075
+    assert np.mean(power) > 0.95
+
+
+def test_a_control_never_sets_the_threshold_it_is_tested_against():
+    people = scores(5, 12, 4, 0.0, 0)
+    target = int(np.flatnonzero(~people.member_T)[0])
+    base = half_threshold_hits(people.trained_T, people, np.random.default_rng(1))
+    moved = people.trained_T.copy()
+    moved[target] = 1e6
+    hits = half_threshold_hits(moved, people, np.random.default_rng(1))
+    tested = ~np.isnan(base[:, target])
+    assert tested.sum() == len(base) // 2
+    assert (hits[tested, target] == 1).all()
+    others = np.arange(len(moved)) != target
+    assert np.array_equal(hits[tested][:, others], base[tested][:, others], equal_nan=True)
+    assert not np.array_equal(hits[~tested][:, others], base[~tested][:, others], equal_nan=True)
+
+
+def curve(epsilon: float) -> CeilingCurve:
+    fpr = np.linspace(0, 1, 2001)
+    return CeilingCurve(fpr, np.minimum(np.exp(epsilon) * fpr, 1 - np.exp(-epsilon) * (1 - fpr)))
+
+
+def test_combined_ceiling_laws():
+    weak, strong = curve(0.1), curve(2.0)
+    alone = combined_ceiling([weak], 0.0)
+    assert alone.tpr_at(0.05) == pytest.approx(weak.tpr_at(0.05))
+    assert alone.auc() == pytest.approx(weak.auc())
+    both = combined_ceiling([weak, strong], 0.0)
+    assert both.auc() == pytest.approx(strong.auc(), abs=2e-3)
+    assert np.all(np.diff(both.tpr_max, 2) <= 1e-9)  # concave
+    mixed = combined_ceiling([weak], 0.25)
+    # (1 - u) g(x / (1 - u)) + u
+    assert mixed.tpr_at(0.3) == pytest.approx(0.75 * weak.tpr_at(0.4) + 0.25, abs=1e-3)
+    assert combined_ceiling([weak], 1.0) is None
+    assert combined_ceiling([], 0.0) is None
+
+
+def test_crossing_curves_get_their_hull():
+    fpr = np.linspace(0, 1, 101)
+    low, high = CeilingCurve(fpr, np.minimum(1, 0.3 + fpr)), CeilingCurve(fpr, np.minimum(1, 3 * fpr))
+    both = combined_ceiling([low, high], 0.0)
+    assert np.all(both.tpr_max >= np.maximum(low.tpr_max, high.tpr_max) - 1e-12)
+    # Half the people at FPR 0 of the first, half at 1/3 of the second: average FPR 1/6, TPR .65.
+    assert both.tpr_at(1 / 6) >= 0.65
+
+
+def test_leakage_rows_carry_the_ceiling_and_nothing_else_does(fakes):
+    context = fakes.build(fakes.recipe(sites=3, people=30, twins=3))
+    context = replace(context, ceilings={site.name: curve(0.5) for site in context.sites})
+    rows = audit(context)
+    assert all(row.ceiling is None for row in rows if row.kind in "AB" or row.main is None)
+    leakage = [
+        row for row in rows if row.kind == "C" and row.main is not None and row.protocol != "cross-site"
+    ]
+    assert leakage
+    for row in leakage:
+        assert row.ceiling is not None
+        assert "two sites" in row.notes
+    pooled = next(row for row in leakage if row.metric == "AUC" and row.site == "pooled")
+    share = 3 / (3 + 27 * 3)
+    assert pooled.ceiling == pytest.approx(combined_ceiling([curve(0.5)], share).auc())
+    partly = audit(replace(context, ceilings={"s0": curve(0.5)}))
+    by_site = {row.site: row for row in partly if row.name == "shared-head-loss" and row.metric == "AUC"}
+    assert by_site["s0"].ceiling is not None
+    assert by_site["s1"].ceiling is None
+    assert "s1, s2 trained without a guarantee" in by_site["pooled"].notes
