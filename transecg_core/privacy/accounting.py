@@ -11,8 +11,8 @@ directions. It is *not* replace-one, whose sensitivity would be twice as large.
 
 **A person under window sampling** owns up to ``max_windows`` windows, each drawn with
 probability q on its own: the step shifts the sum by up to J clip norms, J ~ Binomial(max_windows,
-q), the mixture of Gaussians of Charles et al. (arXiv 2407.07737). Multiplying the window
-epsilon by the number of windows would understate it.
+q), the mixture of Gaussians of Charles et al. (arXiv 2407.07737). The window
+epsilon times the number of windows would understate it.
 """
 
 from __future__ import annotations

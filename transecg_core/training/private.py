@@ -269,7 +269,8 @@ def opacus_epsilon(
     if accountant == "prv":
         prv = PRVAccountant()
         prv.history = history
-        return float(prv.get_epsilon(delta))
+        with np.errstate(divide="ignore"):  # it takes log(1 - q), also at q = 1
+            return float(prv.get_epsilon(delta))
     rdp = RDPAccountant()
     rdp.history = history
     with warnings.catch_warnings():

@@ -1,0 +1,45 @@
+"""The release table: nothing undeclared leaves, and measures stay home under a real guarantee."""
+
+from __future__ import annotations
+
+import pytest
+
+from transecg_core.errors import UserError
+from transecg_core.privacy.releases import allowed, refuse, releases_for, weights_only
+
+UNITS = ("none", "window", "participant")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("simulation", [True, False])
+def test_what_never_leaves(unit: str, simulation: bool) -> None:
+    for name in ("participant_head", "draws", "embeddings", "signals"):
+        with pytest.raises(UserError, match="withheld"):
+            refuse(name, unit, simulation)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_an_undeclared_release_is_refused(unit: str) -> None:
+    with pytest.raises(UserError, match="'favourite_patient' is not declared"):
+        refuse("favourite_patient", unit, simulation=True)
+    with pytest.raises(UserError, match="not declared"):
+        allowed(["weights", "favourite_patient"], unit, simulation=True)
+
+
+def test_losses_leave_marked_in_a_simulation_and_not_at_all_from_a_real_site() -> None:
+    assert allowed(["weights", "loss"], "participant", simulation=False) == ("weights",)
+    assert allowed(["weights", "loss"], "participant", simulation=True) == ("weights", "loss")
+    status = {r.name: r.status for r in releases_for("participant", simulation=True)}
+    assert status["loss"] == "outside the guarantee"
+    assert status["weights"] == "charged"
+
+
+def test_the_claim_covers_weights_only_unless_every_release_is_charged() -> None:
+    assert weights_only(releases_for("participant", simulation=True))
+    assert not weights_only(releases_for("participant", simulation=False))
+
+
+def test_without_privacy_nothing_is_called_charged() -> None:
+    assert all(r.status != "charged" for r in releases_for("none", simulation=False))
+    with pytest.raises(ValueError, match="privacy unit"):
+        releases_for("household", simulation=False)

@@ -1,0 +1,130 @@
+"""Catching a wrong mechanism: run the real release code many times and bound epsilon from below.
+
+The worst case for the claim is one person whose gradient is clipped and always points the same
+way (a Dirac canary), at a site with nobody else. One world has the canary, the other doesn't;
+the score is the released weights' movement along the canary's direction. Clopper-Pearson limits
+on how often each world exceeds a threshold give an epsilon that the mechanism exceeds with the
+stated confidence. A lower bound above the claim proves the code (or the accountant) wrong; one
+below proves nothing.
+
+The claim is checked at a large delta, where thousands of draws can tell 1 from 3; at delta 1e-5
+they could not. Thresholds and draws are fixed beforehand and equal for right and broken code.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from transecg_core.privacy.accounting import calibrate_sigma
+from transecg_core.training.local import TrainingSet
+from transecg_core.training.sampling import PrivateSpec
+
+if TYPE_CHECKING:
+    from transecg_core.model.heads import SiteModel
+    from transecg_core.training.private import PrivateTrainer
+
+CLAIM = 1.0
+DELTA = 0.05
+Q = 0.5
+WINDOWS = 4
+CONFIDENCE = 0.99
+THRESHOLDS = (0.4, 0.6, 0.8, 1.1, 1.4)
+"""Scores (in clip norms) at which the worlds are told apart; fixed, and paid for by Bonferroni."""
+_CANARY = 20.0
+_RATE = 1e-3
+"""Learning rate: small enough that the canary's gradient is the same at every draw."""
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What one audit found; ``holds`` is False only where the lower bound exceeds the claim."""
+
+    claimed: float
+    lower_bound: float
+    max_attainable: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the claim survived."""
+        return self.lower_bound <= self.claimed
+
+
+def epsilon_lower_bound(
+    hits_in: int, hits_out: int, draws: int, delta: float, confidence: float = CONFIDENCE
+) -> float:
+    """Return the epsilon exceeded with `confidence`, from hits among `draws` draws of each world."""
+    tpr = stats.binomtest(hits_in, draws).proportion_ci(confidence, "exact").low
+    fpr = stats.binomtest(hits_out, draws).proportion_ci(confidence, "exact").high
+    return max(0.0, math.log(max(tpr - delta, 1e-300) / fpr))
+
+
+def claimed_spec() -> PrivateSpec:
+    """Return the audited setting: participant unit, epsilon 1 for one step at delta .05."""
+    sigma = calibrate_sigma("participant", Q, 1, CLAIM, DELTA, WINDOWS)
+    return PrivateSpec("participant", sigma, 1.0, Q, 1.0, WINDOWS, WINDOWS)
+
+
+MakeTrainer = Callable[
+    ["SiteModel", PrivateSpec, int, Callable[[nn.Module], torch.optim.Optimizer]], "PrivateTrainer"
+]
+"""(model, claimed spec, seed, optimizer maker) -> the trainer to audit."""
+
+
+def audit_mechanism(make_trainer: MakeTrainer, *, draws: int, seed: int) -> AuditResult:
+    """Audit a trainer against the claim of `claimed_spec` with `draws` draws of each world."""
+    spec = claimed_spec()
+    present, absent = (
+        np.array(_scores(make_trainer, spec, world, draws, 2 * seed + index))
+        for index, world in enumerate((_world(WINDOWS), _world(0)))
+    )
+    bounds = [_bound(int((present > cut).sum()), int((absent > cut).sum()), draws) for cut in THRESHOLDS]
+    return AuditResult(CLAIM, max(bounds), _bound(draws, 0, draws))
+
+
+def _bound(hits_in: int, hits_out: int, draws: int) -> float:
+    # Bonferroni: the best of all thresholds still holds with `CONFIDENCE`.
+    return epsilon_lower_bound(hits_in, hits_out, draws, DELTA, 1 - (1 - CONFIDENCE) / len(THRESHOLDS))
+
+
+class _Canaried(nn.Module):
+    """The smallest model that the release code accepts: one head on a two-sample window."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.ModuleDict({"sex": nn.Linear(2, 2, bias=False)})
+
+    def forward(self, x_BL: Tensor) -> dict[str, Tensor]:
+        return {task: head(x_BL) for task, head in self.heads.items()}
+
+
+def _world(windows: int) -> TrainingSet:
+    """Return the canary's windows, or nobody's."""
+    x_NL = torch.zeros(windows, 2)
+    x_NL[:, 0] = _CANARY
+    zeros = torch.zeros(windows, dtype=torch.int64)
+    return TrainingSet(x_NL, zeros, {"sex": zeros})
+
+
+def _scores(
+    make_trainer: MakeTrainer, spec: PrivateSpec, world: TrainingSet, draws: int, seed: int
+) -> list[float]:
+    """Return the released movement along the canary's direction, in clip norms, once per draw."""
+    model = cast("SiteModel", _Canaried())
+    weight = next(model.parameters())
+    direction = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]) / math.sqrt(2)
+    scores = []
+    with make_trainer(model, spec, seed, lambda m: torch.optim.SGD(m.parameters(), lr=_RATE)) as trainer:
+        for _ in range(draws):
+            nn.init.zeros_(weight)
+            trainer.step(world)
+            moved = float((weight.detach() * direction).sum())
+            scores.append(moved * spec.expected / (_RATE * spec.clip_norm))
+    return scores
