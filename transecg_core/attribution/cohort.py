@@ -19,6 +19,9 @@ from transecg_core.seeds import seed_for
 from transecg_core.signals.schema import WINDOW, Windows
 from transecg_core.training.local import task_codes
 
+DONORS = 2
+"""Other people's windows per window from which occlusion takes its patches."""
+
 BEAT_SHARE = 0.5
 """Windows of the beat task's own cohort, as a part of ``attribution_windows``."""
 
@@ -153,6 +156,25 @@ def mean_training_beat(site: AuditSite) -> np.ndarray:
         return np.zeros(WINDOW, dtype=np.float32)
     mean_L: np.ndarray = np.asarray(windows.x_NL[rows], dtype=np.float64).mean(axis=0)
     return mean_L.astype(np.float32)
+
+
+def donors(cohort: AuditCohort, seed: int) -> np.ndarray:
+    """Return for each window `DONORS` windows of other people at its site, (K, B, L), drawn at random.
+
+    Occlusion puts their patches in place of a window's own. A constant fill (zero, a straight line)
+    makes beats that no heart makes, and the model's answer to those is not what it uses: with identity
+    planted in the T wave alone, zero-filled occlusion enriched QRS 3.0 and T 2.7, other people's patches
+    QRS 0.4 and T 3.9. Insertion and deletion fill with the mean training beat, so that
+    occlusion isn't judged by its own yardstick. Without other people, the fill is that mean beat too.
+    """
+    rng = np.random.default_rng(seed)
+    fill_KBL = np.repeat(cohort.fill_BL[None], DONORS, axis=0)
+    for row in range(len(cohort)):
+        same_site = cohort.site_B == cohort.site_B[row]
+        others = np.flatnonzero(same_site & (cohort.person_B != cohort.person_B[row]))
+        if len(others):
+            fill_KBL[:, row] = cohort.x_BL[rng.choice(others, size=DONORS)]
+    return fill_KBL
 
 
 def local_people(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from transecg_core.attribution.intervals import Estimate, mean_over_people, percentiles, resample_counts
-from transecg_core.attribution.relevance import embed
+from transecg_core.attribution.relevance import TASK_BLIND, embed
 from transecg_core.attribution.similarity import Identification
 from transecg_core.model.heads import SiteModel
 
@@ -92,4 +92,6 @@ def judge(method: str, people: int, competence: Competence, faithful: Estimate) 
         return False, competence.sentence
     if not faithful.low > 0:
         return False, f"no better than random; {evidence}"
+    if method in TASK_BLIND:
+        evidence += "; the same map for every task, so it carries no claim about this one"
     return True, f"{evidence}; {competence.sentence}"

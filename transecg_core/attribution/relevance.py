@@ -27,16 +27,18 @@ METHODS: tuple[str, ...] = ("cls-attention", "rollout", "gradient-attention", "o
 TASK_BLIND: frozenset[str] = frozenset({"cls-attention", "rollout", "random"})
 """Methods that never see the target: on a shared trunk they give one map for all tasks."""
 
-OCCLUSION_FILL = 0.0
-"""What an occluded patch is replaced by: the z-normed window's own mean. Insertion and deletion
-fill with the mean training beat instead, so that occlusion isn't judged by its own yardstick."""
-
 CHUNK = 256
 """Windows per forward pass; larger batches aren't faster on a CPU."""
 
 
 def relevance(
-    model: SiteModel, x_BL: np.ndarray, target: Target, method: str, *, seed: int = 0
+    model: SiteModel,
+    x_BL: np.ndarray,
+    target: Target,
+    method: str,
+    *,
+    fill_KBL: np.ndarray | None = None,
+    seed: int = 0,
 ) -> np.ndarray:
     """Return how much each sample speaks for `target`, float32 (B, L).
 
@@ -51,19 +53,28 @@ def relevance(
     method
         One of `METHODS`. ``cls-attention``, ``rollout`` and ``random`` don't depend on `target`.
         Only ``occlusion`` has a sign: negative samples speak against the target.
+    fill_KBL
+        For ``occlusion``: K windows per window whose patches take the place of its own, one patch
+        at a time; the effect is averaged over K. See `transecg_core.attribution.cohort.donors`.
     seed
         Seed of the ``random`` scores; other methods draw nothing.
 
     Raises
     ------
     ValueError
-        For an unknown method.
+        For an unknown method, or occlusion without a fill.
     """
-    return relevances(model, x_BL, {"target": target}, method, seed=seed)["target"]
+    return relevances(model, x_BL, {"target": target}, method, fill_KBL=fill_KBL, seed=seed)["target"]
 
 
 def relevances(
-    model: SiteModel, x_BL: np.ndarray, targets: Mapping[str, Target], method: str, *, seed: int = 0
+    model: SiteModel,
+    x_BL: np.ndarray,
+    targets: Mapping[str, Target],
+    method: str,
+    *,
+    fill_KBL: np.ndarray | None = None,
+    seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """Return name -> `relevance` for several targets on the same windows, sharing the passes."""
     encoder = model.encoder
@@ -72,7 +83,9 @@ def relevances(
         token_BT = rng.random((len(x_BL), x_BL.shape[1] // encoder.patch)).astype(np.float32)
         return {name: _per_sample(token_BT, encoder.patch) for name in targets}
     if method == "occlusion":
-        token = _occlusion(encoder, x_BL, targets)
+        if fill_KBL is None:
+            raise ValueError("occlusion needs fill_KBL, the windows to take patches from")
+        token = _occlusion(encoder, x_BL, fill_KBL, targets)
     elif method == "gradient-attention":
         token = _gradient_attention(encoder, x_BL, targets)
     elif method in TASK_BLIND:
@@ -135,30 +148,28 @@ def _gradient_attention(
     return {name: torch.cat(pieces).numpy() for name, pieces in parts.items()}
 
 
-def occluded(x_BL: np.ndarray, patch: int, fill: float = OCCLUSION_FILL) -> np.ndarray:
-    """Return every window with each patch in turn replaced by `fill`, (B, T, L)."""
-    batch, length = x_BL.shape
-    tokens = length // patch
-    covered_TL = np.repeat(np.eye(tokens, dtype=bool), patch, axis=1)
-    return np.where(covered_TL[None], np.float32(fill), x_BL[:, None, :]).reshape(batch, tokens, length)
+def occluded(x_BL: np.ndarray, fill_BL: np.ndarray, patch: int) -> np.ndarray:
+    """Return every window with each patch in turn taken from its fill, (B, T, L)."""
+    covered_TL = np.repeat(np.eye(x_BL.shape[1] // patch, dtype=bool), patch, axis=1)
+    return np.where(covered_TL[None], fill_BL[:, None, :], x_BL[:, None, :])
 
 
-def _occlusion(encoder: Encoder, x_BL: np.ndarray, targets: Mapping[str, Target]) -> dict[str, np.ndarray]:
-    tokens = x_BL.shape[1] // encoder.patch
+def _occlusion(
+    encoder: Encoder, x_BL: np.ndarray, fill_KBL: np.ndarray, targets: Mapping[str, Target]
+) -> dict[str, np.ndarray]:
+    length, tokens = x_BL.shape[1], x_BL.shape[1] // encoder.patch
     z_BD = embed(encoder, x_BL)
-    rows_per_chunk = max(1, 4 * CHUNK // tokens)
-    z_parts = [
-        embed(
-            encoder, occluded(x_BL[start : start + rows_per_chunk], encoder.patch).reshape(-1, x_BL.shape[1])
-        )
-        for start in range(0, len(x_BL), rows_per_chunk)
-    ]
-    z_MD = torch.cat(z_parts)
     row_B = torch.arange(len(x_BL))
     row_M = row_B.repeat_interleave(tokens)
-    drops = {}
-    with torch.no_grad():
-        for name, target in targets.items():
-            without_BT = target.score(z_MD, row_M).reshape(-1, tokens)
-            drops[name] = (target.score(z_BD, row_B)[:, None] - without_BT).numpy()
+    drops = {name: np.zeros((len(x_BL), tokens)) for name in targets}
+    for fill_BL in fill_KBL:
+        z_parts = [
+            embed(encoder, occluded(x_BL[part], fill_BL[part], encoder.patch).reshape(-1, length))
+            for part in np.array_split(np.arange(len(x_BL)), max(1, len(x_BL) // 32))
+        ]
+        z_MD = torch.cat(z_parts)
+        with torch.no_grad():
+            for name, target in targets.items():
+                without_BT = target.score(z_MD, row_M).reshape(-1, tokens)
+                drops[name] += (target.score(z_BD, row_B)[:, None] - without_BT).numpy() / len(fill_KBL)
     return drops

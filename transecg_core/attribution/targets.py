@@ -86,3 +86,27 @@ class SimilarityTarget:
     def confidence(self, z_MD: Tensor, row_M: Tensor) -> Tensor:
         """Return the cosine similarity, which is bounded already."""
         return self.score(z_MD, row_M)
+
+
+class RowsOf:
+    """A target for some of the windows that another one was made for.
+
+    Parameters
+    ----------
+    target
+        Made for all windows.
+    rows
+        Indices of the chosen windows, which become rows 0, 1, ...
+    """
+
+    def __init__(self, target: Target, rows: np.ndarray) -> None:
+        self.target = target
+        self.rows = torch.from_numpy(rows.astype(np.int64))
+
+    def score(self, z_MD: Tensor, row_M: Tensor) -> Tensor:
+        """Return the other target's score."""
+        return self.target.score(z_MD, self.rows[row_M])
+
+    def confidence(self, z_MD: Tensor, row_M: Tensor) -> Tensor:
+        """Return the other target's confidence."""
+        return self.target.confidence(z_MD, self.rows[row_M])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from transecg_core.attribution.cohort import draw_cohort, mean_training_beat
+from transecg_core.attribution.cohort import DONORS, donors, draw_cohort, mean_training_beat
 from transecg_core.attribution.similarity import _above_impostors, identify
 from transecg_core.cohorts.schema import BEATS
 
@@ -81,6 +81,18 @@ def test_mean_training_beat_is_of_members_only(toy):
     got = mean_training_beat(replace(site, member_P=member))
     np.testing.assert_allclose(got, site.windows.x_NL[rows].mean(axis=0), atol=1e-5)
     assert not mean_training_beat(replace(site, member_P=np.zeros(14, dtype=bool))).any()
+
+
+def test_donors_are_other_people_of_the_same_site_or_the_mean_beat(toy):
+    cohort = draw_cohort(toy, "sex")
+    fill_KBL = donors(cohort, 3)
+    assert fill_KBL.shape == (DONORS, *cohort.x_BL.shape)
+    for fill_BL in fill_KBL:
+        row_B = [int(np.flatnonzero((cohort.x_BL == fill_L).all(axis=1))[0]) for fill_L in fill_BL]
+        assert (cohort.site_B[row_B] == cohort.site_B).all()
+        assert (cohort.person_B[row_B] != cohort.person_B).all()
+    alone = donors(replace(cohort, person_B=np.zeros_like(cohort.person_B)), 3)
+    np.testing.assert_array_equal(alone, np.repeat(cohort.fill_BL[None], DONORS, axis=0))
 
 
 def test_above_impostors_known_answers():

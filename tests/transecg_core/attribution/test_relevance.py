@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from transecg_core.attribution.attention import captured_attention, gradient_weighted, rollout
 from transecg_core.attribution.relevance import METHODS, TASK_BLIND, embed, per_token, relevance, relevances
-from transecg_core.attribution.targets import ClassTarget, SimilarityTarget
+from transecg_core.attribution.targets import ClassTarget, RowsOf, SimilarityTarget
 from transecg_core.model.heads import new_site_model
 
 CLASS_B = np.array([0, 1, 1, 0, 1, 0])
@@ -98,24 +98,40 @@ def test_gradient_weighting_drops_negative_evidence():
 def test_occlusion_of_a_linear_score_is_exact_and_adds_up(x_BL):
     weight = np.random.default_rng(1).normal(size=200)
     toy = SimpleNamespace(encoder=Passing())
-    got = relevance(toy, x_BL, Linear(weight), "occlusion")
+    got = relevance(toy, x_BL, Linear(weight), "occlusion", fill_KBL=np.zeros((1, 6, 200), np.float32))
     want = (x_BL * weight).reshape(6, 40, 5).sum(axis=2)
     np.testing.assert_allclose(per_token(got, 5), want, atol=2e-5)
     np.testing.assert_allclose(got.sum(axis=1), x_BL @ weight, atol=2e-4)
 
 
 def test_batched_occlusion_equals_the_loop(model):
-    x_BL = np.random.default_rng(2).normal(size=(60, 200)).astype(np.float32)  # more than one chunk
-    classes = np.arange(60) % 2
-    target = ClassTarget(model.heads["sex"], classes)
-    got = per_token(relevance(model, x_BL, target, "occlusion"), 10)
-    for row, token in [(0, 0), (7, 19), (59, 4)]:
-        changed = x_BL[[row]].copy()
-        changed[:, token * 10 : (token + 1) * 10] = 0
+    rng = np.random.default_rng(2)
+    x_BL = rng.normal(size=(70, 200)).astype(np.float32)  # several chunks
+    fill_KBL = rng.normal(size=(2, 70, 200)).astype(np.float32)
+    target = ClassTarget(model.heads["sex"], np.arange(70) % 2)
+    got = per_token(relevance(model, x_BL, target, "occlusion", fill_KBL=fill_KBL), 10)
+    for row, token in [(0, 0), (7, 19), (33, 11), (69, 4)]:
+        patch = slice(token * 10, (token + 1) * 10)
+        copies = np.repeat(x_BL[[row]], 3, axis=0)
+        copies[1:, patch] = fill_KBL[:, row, patch]
         with torch.no_grad():
-            z = embed(model.encoder, np.concatenate([x_BL[[row]], changed]))
-            before, after = target.score(z, torch.tensor([row, row]))
-        assert got[row, token] == pytest.approx(float(before - after), abs=1e-5)
+            scores = target.score(embed(model.encoder, copies), torch.full((3,), row)).numpy()
+        assert got[row, token] == pytest.approx(scores[0] - scores[1:].mean(), abs=1e-5)
+
+
+def test_occlusion_without_a_fill_is_refused(model, x_BL):
+    with pytest.raises(ValueError, match="fill_KBL"):
+        relevance(model, x_BL, ClassTarget(model.heads["sex"], CLASS_B), "occlusion")
+
+
+def test_rows_of_a_target_are_those_rows(model, x_BL):
+    rows = np.array([4, 1, 5])
+    target = ClassTarget(model.heads["age"], CLASS_B)
+    z = embed(model.encoder, x_BL)
+    some = RowsOf(target, rows)
+    for name in ("score", "confidence"):
+        whole = getattr(target, name)(z, torch.arange(6))
+        assert torch.allclose(getattr(some, name)(z[rows], torch.arange(3)), whole[rows], atol=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -124,7 +140,7 @@ def test_every_method_gives_finite_float32_maps_and_leaves_the_model_alone(model
     for parameter in model.encoder.parameters():
         parameter.requires_grad_(False)  # also where training has frozen the encoder
     target = ClassTarget(model.heads["sex"], CLASS_B)
-    got = relevance(model, x_BL, target, method, seed=1)
+    got = relevance(model, x_BL, target, method, fill_KBL=x_BL[None, ::-1], seed=1)
     for parameter in model.encoder.parameters():
         parameter.requires_grad_(True)
     assert got.shape == (6, 200)
@@ -138,8 +154,9 @@ def test_every_method_gives_finite_float32_maps_and_leaves_the_model_alone(model
 @pytest.mark.parametrize("method", METHODS)
 def test_shared_passes_change_nothing_and_only_class_specific_methods_see_the_target(model, x_BL, method):
     sex, age = ClassTarget(model.heads["sex"], CLASS_B), ClassTarget(model.heads["age"], CLASS_B + 1)
-    both = relevances(model, x_BL, {"sex": sex, "age": age}, method, seed=1)
-    np.testing.assert_allclose(both["age"], relevance(model, x_BL, age, method, seed=1), rtol=1e-4, atol=1e-6)
+    both = relevances(model, x_BL, {"sex": sex, "age": age}, method, fill_KBL=x_BL[None, ::-1], seed=1)
+    alone = relevance(model, x_BL, age, method, fill_KBL=x_BL[None, ::-1], seed=1)
+    np.testing.assert_allclose(both["age"], alone, rtol=1e-4, atol=1e-6)
     assert np.array_equal(both["sex"], both["age"]) is (method in TASK_BLIND)
 
 

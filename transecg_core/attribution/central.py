@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from transecg_core.attribution.cohort import AuditCohort, draw_cohort
+from transecg_core.attribution.cohort import AuditCohort, donors, draw_cohort
 from transecg_core.attribution.components import summarise
 from transecg_core.attribution.faithfulness import insertion_minus_deletion, rank_correlation, relevance_order
 from transecg_core.attribution.intervals import mean_over_people, person_means
@@ -21,14 +21,17 @@ from transecg_core.attribution.judgement import (
 )
 from transecg_core.attribution.relevance import METHODS, TASK_BLIND, per_token, relevances
 from transecg_core.attribution.similarity import Identification, identify
-from transecg_core.attribution.targets import ClassTarget, Target
+from transecg_core.attribution.targets import ClassTarget, RowsOf, Target
 from transecg_core.cohorts.schema import COMPONENTS
-from transecg_core.model.heads import CLASSES, SiteModel
+from transecg_core.model.heads import CLASSES
 from transecg_core.risk.context import AuditContext
 from transecg_core.seeds import seed_for
 
 RANDOM_ORDERS = 2
 """Random orders that every map is compared with."""
+
+RANDOMISED_WINDOWS = 64
+"""Windows behind the correlation with a re-initialised model; it has no interval and needs no more."""
 
 Targets = Mapping[str, Target]
 
@@ -45,6 +48,8 @@ class Group:
         Task -> what is explained, of the trained and of the re-initialised model.
     identification
         Of the trained and the re-initialised encoder, where ``participant`` is in the group.
+    donors_KBL
+        What occlusion fills with.
     maps
         Task -> method -> relevance (B, L) of the trained model.
     """
@@ -54,6 +59,7 @@ class Group:
     targets: Targets
     random_targets: Targets
     identification: tuple[Identification, Identification] | None
+    donors_KBL: np.ndarray
     maps: Mapping[str, Mapping[str, np.ndarray]]
 
 
@@ -81,13 +87,14 @@ def _group(ctx: AuditContext, tasks: tuple[str, ...]) -> Group:
             identification = (trained, untrained)
             rows[task] = trained.usable_B
             targets[task], random_targets[task] = trained.target, untrained.target
+    fill_KBL = donors(cohort, seed_for(ctx.seed, "attribution", "donors"))
     maps: dict[str, dict[str, np.ndarray]] = {task: {} for task in tasks}
-    if len(cohort):
-        for method in METHODS:
-            seed = seed_for(ctx.seed, "attribution", "random-scores")
-            for task, map_BL in relevances(ctx.model, cohort.x_BL, targets, method, seed=seed).items():
-                maps[task][method] = map_BL
-    return Group(cohort, rows, targets, random_targets, identification, maps)
+    seed = seed_for(ctx.seed, "attribution", "random-scores")
+    for method in METHODS if len(cohort) else ():
+        found = relevances(ctx.model, cohort.x_BL, targets, method, fill_KBL=fill_KBL, seed=seed)
+        for task, map_BL in found.items():
+            maps[task][method] = map_BL
+    return Group(cohort, rows, targets, random_targets, identification, fill_KBL, maps)
 
 
 def attribute(
@@ -171,47 +178,65 @@ def _verdict(
 
 
 def _gains(ctx: AuditContext, group: Group) -> dict[str, dict[str, np.ndarray]]:
-    """Return method -> task -> insertion minus deletion less that of random orders, per window (B,)."""
-    cohort, encoder = group.cohort, ctx.model.encoder
-    tokens = cohort.x_BL.shape[1] // encoder.patch
+    """Return method -> task -> insertion minus deletion less that of random orders, per window (B,).
 
-    def area(token_BT: np.ndarray, seed: int, targets: Targets) -> dict[str, np.ndarray]:
-        place_BT = relevance_order(token_BT, seed)
-        return insertion_minus_deletion(encoder, cohort.x_BL, cohort.fill_BL, place_BT, targets)
-
-    chance = {task: np.zeros(len(cohort)) for task in group.targets}
+    Windows that a task has no label for are NaN.
+    """
+    everybody = np.arange(len(group.cohort))
+    tokens = group.cohort.x_BL.shape[1] // ctx.model.encoder.patch
+    level_BT = np.zeros((len(group.cohort), tokens))
+    chance = {task: np.zeros(len(group.cohort)) for task in group.targets}
     for number in range(RANDOM_ORDERS):
         seed = seed_for(ctx.seed, "attribution", "random-order", number)
-        for task, area_B in area(np.zeros((len(cohort), tokens)), seed, group.targets).items():
+        for task, area_B in _areas(ctx, group, level_BT, everybody, tuple(group.targets), seed).items():
             chance[task] += area_B / RANDOM_ORDERS
     ties = seed_for(ctx.seed, "attribution", "ties")
-    gains: dict[str, dict[str, np.ndarray]] = {}
+    gains: dict[str, dict[str, np.ndarray]] = {method: {} for method in METHODS}
     for method in METHODS:
-        # A map that never saw its target has one order for all tasks: its passes are shared.
-        batches = [group.targets] if method in TASK_BLIND else [{t: v} for t, v in group.targets.items()]
-        areas: dict[str, np.ndarray] = {}
-        for targets in batches:
-            map_BL = group.maps[next(iter(targets))][method]
-            areas |= area(per_token(map_BL, encoder.patch), ties, targets)
-        gains[method] = {task: area_B - chance[task] for task, area_B in areas.items()}
+        if method in TASK_BLIND:
+            # A map that never saw its target has one order for all tasks: the passes are shared.
+            batches = [(tuple(group.targets), everybody)]
+        else:
+            batches = [((task,), np.flatnonzero(group.rows_B[task])) for task in group.targets]
+        for tasks, rows in batches:
+            token_BT = per_token(group.maps[tasks[0]][method], ctx.model.encoder.patch)
+            for task, area_B in _areas(ctx, group, token_BT, rows, tasks, ties).items():
+                gains[method][task] = area_B - chance[task]
     return gains
+
+
+def _areas(
+    ctx: AuditContext, group: Group, token_BT: np.ndarray, rows: np.ndarray, tasks: tuple[str, ...], seed: int
+) -> dict[str, np.ndarray]:
+    """Return task -> insertion minus deletion of the chosen rows, (B,), NaN elsewhere."""
+    out = {task: np.full(len(group.cohort), np.nan) for task in tasks}
+    if len(rows):
+        targets = {task: RowsOf(group.targets[task], rows) for task in tasks}
+        place_BT = relevance_order(token_BT[rows], seed)
+        x_BL, fill_BL = group.cohort.x_BL[rows], group.cohort.fill_BL[rows]
+        for task, area_R in insertion_minus_deletion(
+            ctx.model.encoder, x_BL, fill_BL, place_BT, targets
+        ).items():
+            out[task][rows] = area_R
+    return out
 
 
 def _randomised(ctx: AuditContext, group: Group) -> dict[str, dict[str, float | None]]:
     """Return method -> task -> rank correlation with the maps of the re-initialised model."""
-    model: SiteModel = ctx.random_model
-    patch = model.encoder.patch
+    cohort, patch = group.cohort, ctx.model.encoder.patch
+    few = np.unique(np.linspace(0, len(cohort) - 1, RANDOMISED_WINDOWS).round().astype(np.int64))
+    targets = {task: RowsOf(target, few) for task, target in group.random_targets.items()}
     seed = seed_for(ctx.seed, "attribution", "random-scores", "re-initialised")
     out: dict[str, dict[str, float | None]] = {}
     for method in METHODS:
-        others = relevances(model, group.cohort.x_BL, group.random_targets, method, seed=seed)
-        out[method] = {
-            task: rank_correlation(
-                per_token(group.maps[task][method][group.rows_B[task]], patch),
-                per_token(other_BL[group.rows_B[task]], patch),
-            )
-            for task, other_BL in others.items()
-        }
+        others = relevances(
+            ctx.random_model, cohort.x_BL[few], targets, method, fill_KBL=group.donors_KBL[:, few], seed=seed
+        )
+        out[method] = {}
+        for task, other_BL in others.items():
+            known = group.rows_B[task][few]
+            own_BT = per_token(group.maps[task][method][few][known], patch)
+            out[method][task] = rank_correlation(own_BT, per_token(other_BL[known], patch))
     return out
 
 
