@@ -24,7 +24,8 @@ from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
 from simulations.engines.base import INLINE_ENGINE, ONE_THREAD, Options, Order
-from simulations.engines.workers import Done, Executor, Here, Job, Pool, single_thread
+from simulations.engines.template import CLIENTAPP
+from simulations.engines.workers import Done, Executor, Here, Job, Pool, single_thread, warm_up
 from simulations.processes import uninterrupted
 
 
@@ -136,7 +137,7 @@ def default_workers(sites: int) -> int:
 @contextmanager
 def _environment() -> Iterator[None]:
     """Mark this process as the engine's and keep it single-threaded; put the environment back after."""
-    before = {name: os.environ.get(name) for name in (INLINE_ENGINE, *ONE_THREAD)}
+    before = {name: os.environ.get(name) for name in (INLINE_ENGINE, CLIENTAPP, *ONE_THREAD)}
     try:
         single_thread()
         yield
@@ -190,11 +191,13 @@ def run(order: Order, workers: int | None = None) -> None:
     with _environment(), _logging_to(order):
         executor: Executor | None = None
         try:
-            with uninterrupted():
-                executor = Here(order.app.clientapp) if count == 1 else Pool(order.app.clientapp, count)
+            if count > 1:
+                warm_up(order.app.clientapp)
             module, _, attribute = order.app.serverapp.partition(":")
             server = getattr(importlib.import_module(module), attribute)
             single_thread()
+            with uninterrupted():
+                executor = Here(order.app.clientapp) if count == 1 else Pool(order.app.clientapp, count)
             grid = InlineGrid(executor, order.sites, order.options, order.note)
             state = Context(grid.run.run_id, SUPERLINK_NODE_ID, {}, RecordDict(), dict(order.options))
             server(grid, state)

@@ -1,4 +1,4 @@
-"""Runs ClientApps for the in-process engine: here, or in spawned processes.
+"""Runs ClientApps for the in-process engine: here, or in processes of their own.
 
 Both ways handle the same bytes (Flower's protobuf messages and contexts) with the same
 function, so results do not depend on the number of processes. Nothing is pickled.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 import struct
@@ -20,6 +21,7 @@ from multiprocessing import connection
 from typing import Protocol
 
 from simulations.engines.base import INLINE_ENGINE, ONE_THREAD
+from simulations.engines.template import CLIENTAPP
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,21 @@ class Here:
         """Nothing to give back."""
 
 
-def _serve(pipe: connection.Connection, clientapp: str) -> None:
+def warm_up(clientapp: str) -> None:
+    """Start importing the ClientApp in the template process that every worker is forked from.
+
+    It is fresh and single-threaded, so forking it is safe, and torch is imported once
+    instead of once per worker. Returns at once; without it workers import for themselves.
+    """
+    os.environ[CLIENTAPP] = clientapp
+    multiprocessing.set_forkserver_preload(["simulations.engines.template"])
+    multiprocessing.forkserver.ensure_running()
+
+
+def _serve(pipe: connection.Connection, clientapp: str, environ: Mapping[str, str]) -> None:
     """Worker process: answer jobs until the pipe closes."""
+    os.environ.clear()  # the template's may be older
+    os.environ.update(environ)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     single_thread()
@@ -128,12 +143,12 @@ def _unpack(data: bytes) -> list[bytes]:
 
 
 class _Worker:
-    """One spawned process and the pipe to it."""
+    """One process and the pipe to it."""
 
     def __init__(self, clientapp: str) -> None:
-        spawn = multiprocessing.get_context("spawn")
-        self.pipe, theirs = spawn.Pipe()
-        self.process = spawn.Process(target=_serve, args=(theirs, clientapp), daemon=True)
+        context = multiprocessing.get_context("forkserver")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, clientapp, dict(os.environ)), daemon=True)
         self.process.start()
         theirs.close()
 
@@ -147,7 +162,7 @@ class _Worker:
 
 
 class Pool:
-    """Runs jobs in `count` spawned processes, each node on the same one where possible (its data is there).
+    """Runs jobs in `count` processes, each node on the same one where possible (its data is there).
 
     A worker that dies answers for its job with an error and is replaced; one still busy at
     the deadline is ended and replaced, and its job is late.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +124,12 @@ def left(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     monkeypatch.setenv("TRANSECG_TEST_MARK", mark)
 
     def find() -> list[str]:
+        deadline = time.monotonic() + 5.0  # a helper that reads the end of its pipe needs a moment
+        while (found := look()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return found
+
+    def look() -> list[str]:
         found = []
         for process in psutil.process_iter():
             try:

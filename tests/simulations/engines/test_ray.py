@@ -85,7 +85,6 @@ def test_sigterm_in_mid_run_stops_everything(toy_app, tmp_path, left):
         if "run folder" in line:
             break
     family = psutil.Process(child.pid).children(recursive=True)
-    assert left()
     assert family
     time.sleep(8.0)  # Ray is starting or the clients are asleep
     child.send_signal(signal.SIGTERM)
