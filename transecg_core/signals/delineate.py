@@ -24,6 +24,8 @@ BEFORE_R = 0.4
 RR_LIMITS_S = (0.35, 1.8)
 TILED_S = 4.4
 """neurokit2 refuses signals under 4 s."""
+BEATS_GIVEN = 4
+"""It needs this many to know the heart rate."""
 FALLBACK = "delineation: fixed offsets used"
 NO_P = "delineation: P wave not found"
 NO_T = "delineation: T wave not found"
@@ -142,8 +144,9 @@ def _wavelet(beat_R: np.ndarray, r: int) -> dict[str, float] | None:
     import neurokit2
 
     rr = beat_R.shape[0]
-    copies = max(6, math.ceil(TILED_S * FS_HZ / rr))
-    r_C = np.arange(copies) * rr + r
+    copies = max(BEATS_GIVEN + 2, math.ceil(TILED_S * FS_HZ / rr))
+    # Not the first and last copies: their neighbours are missing. Its cost is per beat.
+    r_C = np.arange(1, BEATS_GIVEN + 1) * rr + r
     try:
         with warnings.catch_warnings():
             # Its warnings (empty slices, too few peaks) say that a wave was not found: the NaN says so too.
@@ -154,7 +157,7 @@ def _wavelet(beat_R: np.ndarray, r: int) -> dict[str, float] | None:
     except Exception:
         # Known crash modes (IndexError, KeyError, ValueError, ...) on unusual beats; the caller counts them.
         return None
-    middle = copies // 2
+    middle = BEATS_GIVEN // 2
     return {name: (float(values[middle]) - float(r_C[middle])) / FS_HZ for name, values in waves.items()}
 
 

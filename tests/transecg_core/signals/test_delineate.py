@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import wfdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS
+from transecg_core.cohorts import open_reader, synthetic
+from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS, SkipLog
 from transecg_core.signals import delineate
 from transecg_core.signals.preprocess import clean
 from transecg_core.signals.rpeaks import detect
@@ -118,10 +120,6 @@ def test_a_crash_of_the_method_is_counted_as_fallback(
 
 @pytest.mark.real
 def test_agrees_with_the_cardiologists_of_ludb(data_root: Path) -> None:
-    wfdb = pytest.importorskip("wfdb")
-    from transecg_core.cohorts import open_reader
-    from transecg_core.cohorts.schema import SkipLog
-
     agreement = []
     for recording in open_reader("ludb", data_root / "ludb", "ludb", people=40).read(SkipLog()):
         notes = wfdb.rdann(str(data_root / "ludb" / recording.record), "i")
@@ -149,3 +147,21 @@ def manual_codes(sample_A: np.ndarray, symbols: list[str], samples: int) -> np.n
         if kind + following in after:
             code_T[off:start] = COMPONENT_CODE[after[kind + following]]
     return code_T
+
+
+def test_agrees_with_the_exact_truth_of_synthetic_records() -> None:
+    right, shifted = [], []
+    for recording in synthetic.open_site("synth-c", 4, 0).read(SkipLog()):
+        truth_T = recording.labels.component_T
+        assert truth_T is not None
+        x_T = clean(recording.signal_mv, recording.fs_hz)
+        r_B = detect(x_T)
+        code_T = delineate.component_codes(delineate.delineate(x_T, r_B, r_B), r_B, x_T.size)
+        at_T = np.round(np.arange(x_T.size) * recording.fs_hz / 250).astype(np.int64)
+        truth_T = truth_T[np.minimum(at_T, truth_T.size - 1)]
+        found_T = code_T != COMPONENT_CODE["undefined"]
+        right.append(float((code_T == truth_T)[found_T].mean()))
+        shifted.append(float((np.roll(code_T, 25) == truth_T)[found_T].mean()))
+    assert np.mean(right) > 0.8
+    # Negative control: 100 ms late is much worse.
+    assert np.mean(shifted) < np.mean(right) - 0.3

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transecg_core.cohorts.schema import UNKNOWN
+from transecg_core.cohorts import open_reader
+from transecg_core.cohorts.schema import UNKNOWN, SkipLog
 from transecg_core.signals.preprocess import clean
 from transecg_core.signals.rpeaks import MATCH, REFRACTORY, detect, match_labels
 
@@ -59,9 +60,6 @@ def test_matching_conserves_beats(detected: set[int], reference: list[tuple[floa
 
 @pytest.mark.real
 def test_agrees_with_the_cardiologists_of_mitdb(data_root: Path) -> None:
-    from transecg_core.cohorts import open_reader
-    from transecg_core.cohorts.schema import SkipLog
-
     hits = detections = references = 0
     for recording in open_reader("mitdb", data_root / "mitdb", "mitdb", people=12).read(SkipLog()):
         labels = recording.labels
