@@ -156,7 +156,7 @@ def _unmeasurable(attack: Attack, question: Question, main_P: np.ndarray, metric
     """Return why a metric has no figure on the main group."""
     if main_P.sum() < MIN_PEOPLE:
         who = "people" if attack.kind == "A" else "members"
-        return f"{int(main_P.sum())} {who} with probes, needs {MIN_PEOPLE}"
+        return f"needs probes of {MIN_PEOPLE} {who}, found {int(main_P.sum())}"
     if metric in TAR:
         rates = question.outcomes[attack.name].rates.of(main_P)
         if not enough_pairs(rates, TAR[metric]):
@@ -193,12 +193,12 @@ def _figure_row(attack: Attack, question: Question, metric: str) -> RiskRow:
 
 def _gain_row(attack: Attack, question: Question, reference: str | None, metric: str) -> RiskRow:
     """Return the paired difference in rank-1 to a reference, on the same people."""
-    if reference is None or reference not in question.outcomes:
-        return blank(attack, question.where(metric), "the reference could not be measured")
     main_P, control_P = _groups(attack, question)
     reason = _unmeasurable(attack, question, main_P, metric)
     if reason is not None:
         return blank(attack, question.where(metric), reason)
+    if reference is None or reference not in question.outcomes:
+        return blank(attack, question.where(metric), "the reference could not be measured")
     gain_P = question.outcomes[attack.name].rank1_P - question.outcomes[reference].rank1_P
     return measured(
         attack,

@@ -27,19 +27,19 @@ def linkage_gap_row(attack: Attack, question: Question) -> RiskRow:
 
     if not ctx.membership:
         return none(NOBODY_HELD_OUT)
-    floor = best_floor(question)
     if attack.name not in outcomes:
         return none(question.linkage.reasons[attack.name])
-    if floor is None:
-        return none("no signal floor to correct by")
     member_P, control_P = question.member_P, question.control_P
     if min(member_P.sum(), control_P.sum()) < MIN_PEOPLE:
-        people = f"{int(member_P.sum())} members and {int(control_P.sum())} controls with probes"
-        return none(f"{people}, needs {MIN_PEOPLE} of each")
+        found = f"{int(member_P.sum())} and {int(control_P.sum())}"
+        return none(f"needs probes of {MIN_PEOPLE} members and {MIN_PEOPLE} controls, found {found}")
+    floor = best_floor(question)
+    if floor is None:
+        return none("no signal floor to correct by")
     rank1_P, floor_P = outcomes[attack.name].rank1_P, outcomes[floor].rank1_P
     corrected_P = rank1_P - floor_P
     rng = question.rng(attack.name, METRIC)
-    found = difference_of_means(corrected_P[member_P], corrected_P[control_P], ctx.bootstrap, rng)
+    gap = difference_of_means(corrected_P[member_P], corrected_P[control_P], ctx.bootstrap, rng)
     control = None
     if "random-init" in outcomes:
         control = _gap(outcomes["random-init"].rank1_P - floor_P, member_P, control_P)
@@ -53,7 +53,7 @@ def linkage_gap_row(attack: Attack, question: Question) -> RiskRow:
         f"{int(member_P.sum())} members, {int(control_P.sum())} controls",
         why,
     )
-    return measured(attack, question.where(METRIC), found, control, 0.0, found.n, notes, ceiling)
+    return measured(attack, question.where(METRIC), gap, control, 0.0, gap.n, notes, ceiling)
 
 
 def _gap(value_P: np.ndarray, member_P: np.ndarray, control_P: np.ndarray) -> float:

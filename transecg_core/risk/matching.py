@@ -156,7 +156,7 @@ def eer(frr_BT: np.ndarray, far_BT: np.ndarray) -> np.ndarray:
 
 def tar_at(frr_BT: np.ndarray, far_BT: np.ndarray, far: float) -> np.ndarray:
     """Return the best true accept rate (B,) at a false accept rate of at most `far`."""
-    best: np.ndarray = np.where(far_BT <= far, 1.0 - frr_BT, 0.0).max(axis=1)
+    best: np.ndarray = np.where(far_BT <= far + 1e-12, 1.0 - frr_BT, 0.0).max(axis=1)
     return best
 
 

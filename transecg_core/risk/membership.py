@@ -151,8 +151,9 @@ def _auc(scores: Scores, bootstrap: int, rng: np.random.Generator) -> _Figure:
     members = sum(w.win_MC.shape[0] for w in wins)
     controls = sum(w.win_MC.shape[1] for w in wins)
     if min(members, controls) < MIN_PEOPLE:
-        people = f"{members} members and {controls} controls with a score at the same site"
-        raise NotMeasurable(f"{people}, needs {MIN_PEOPLE} of each")
+        needed = f"needs {MIN_PEOPLE} members and {MIN_PEOPLE} controls with a score at the same site"
+        there = f"{int(scores.member_T.sum())} members and {int((~scores.member_T).sum())} controls"
+        raise NotMeasurable(f"{needed}; there are {there}")
     seed = int(rng.integers(2**62))
     found = auc_estimate(wins, bootstrap, np.random.default_rng(seed))
     fresh = _wins(scores.fresh_T, scores)

@@ -180,7 +180,7 @@ def test_a_collapsed_encoder_is_at_chance(fakes):
     [
         ({"sites": 1, "people": 1}, "somebody to confuse them with"),
         ({"sites": 1, "people": 6, "records": 1, "windows": 2}, "no site has probes"),
-        ({"sites": 1, "people": 3}, "needs 5"),
+        ({"sites": 1, "people": 3}, "needs probes of 5 people, found 3"),
         ({"sites": 2, "people": 5, "protocol": "other-session"}, "no site has probes"),
     ],
     ids=["one person", "no probes", "three people", "one session"],
@@ -196,7 +196,13 @@ def test_too_little_data_is_a_reason(fakes, recipe, expected):
 def test_all_members_by_chance_and_nobody_enrolled_are_reasons(fakes):
     context = fakes.build(fakes.recipe(sites=2, people=8))
     trained = tuple(replace(site, member_P=np.ones(8, dtype=bool)) for site in context.sites)
-    assert "0 controls" in reasons(audit(replace(context, sites=trained)))["shared-head-loss"]
+    found = {
+        row.site: row.notes
+        for row in audit(replace(context, sites=trained))
+        if row.name == "shared-head-loss"
+    }
+    assert "there are 8 members and 0 controls" in found["s0"]
+    assert "needs 40" in found["pooled"]
     empty = tuple(
         replace(site, split=replace(site.split, gallery_N=np.zeros(len(site.windows), dtype=bool)))
         for site in context.sites
@@ -231,3 +237,14 @@ def test_leaky_probes_are_marked(fakes):
     row = pick(rows, "identification", "rank-1")
     assert row.protocol == "random-window"
     assert "LEAKY" in row.notes
+
+
+def test_people_with_one_window_do_not_disturb_the_fit(fakes):
+    context = fakes.build(fakes.recipe(sites=2, people=12))
+    site = context.sites[0]
+    gallery_N = site.split.gallery_N.copy()
+    gallery_N[np.flatnonzero(gallery_N & (site.windows.participant_N == 4))[1:]] = False
+    thinned = replace(site, split=replace(site.split, gallery_N=gallery_N))
+    rows = audit(replace(context, sites=(thinned, context.sites[1])))
+    assert pick(rows, "pca-lda", "rank-1").main > 0.9
+    assert pick(rows, "embedding-consistency", "AUC").n_participants == 23

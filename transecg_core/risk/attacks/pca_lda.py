@@ -56,6 +56,8 @@ class _Projection:
 
 
 def _fit(x_NL: np.ndarray, entry_N: np.ndarray, use_N: np.ndarray) -> _Projection:
+    # One window has no spread within a person: nothing to learn from.
+    use_N = use_N & (np.bincount(entry_N[use_N], minlength=int(entry_N.max()) + 1)[entry_N] > 1)
     people = len(np.unique(entry_N[use_N]))
     dimensions = min(PCA_DIMENSIONS, int(use_N.sum()) - people)
     if people < MIN_FIT_PEOPLE or dimensions < 1:
