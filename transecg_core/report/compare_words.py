@@ -11,6 +11,7 @@ LIMITS: tuple[str, ...] = (
     "Intervals are t intervals over seeds (training runs). With two or three seeds they are wide, and they do not "
     "cover other cohorts; the intervals over people stand in each run's own report.",
     "An interval that includes zero is no proof of no effect: it says that these few runs can't tell.",
+    "Every comparison stands alone: of twenty true zeros, about one looks like a difference.",
     "'best' is the reference users would otherwise take; 'matched' is the private recipe without its noise and shows "
     "what noise alone does. Both are without any guarantee.",
     "The mapping to the European criteria (singling out, linkability, inference; Article 29 Working Party, Opinion "
@@ -47,10 +48,12 @@ def criteria(figures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def direction(estimate: Mapping[str, Any] | None) -> str:
-    """Return ``higher``, ``lower`` or ``no conclusion`` from a paired difference."""
+    """Return ``higher``, ``lower``, ``equal`` (in every pair) or ``no conclusion`` from a paired difference."""
     if estimate is None or estimate["ci95"] is None:
         return "no conclusion"
     low, high = estimate["ci95"]
+    if low == high == 0:
+        return "equal"
     return "higher" if low > 0 else "lower" if high < 0 else "no conclusion"
 
 
@@ -61,6 +64,9 @@ def difference_text(estimate: Mapping[str, Any] | None, metric: str) -> str:
     return with_interval(estimate["mean"], estimate["ci95"], f"{metric} difference")
 
 
+TOPICS = (("utility", "utility"), ("B", "identification"), ("C", "training leakage"))
+
+
 def comparison_verdict(document: Mapping[str, Any]) -> list[str]:
     """Return one sentence per arm and question; ``Topic: text``."""
     out = []
@@ -68,38 +74,28 @@ def comparison_verdict(document: Mapping[str, Any]) -> list[str]:
         out.append(
             "Evidence: The signals are generated: the figures check the method, not what privacy costs on patients."
         )
-    names = [arm["name"] for arm in document["arms"]]
-    if "best" not in names:
-        return [*out, "No conclusion: without the arm 'best' there is nothing to hold the others against."]
-    out += [
-        f"{arm['name']} against best: {' '.join(_sentences(arm, document['figures']))}"
-        for arm in document["arms"]
-        if arm["name"] != "best"
-    ]
-    return out
-
-
-def _sentences(arm: Mapping[str, Any], figures: Sequence[Mapping[str, Any]]) -> list[str]:
-    out = []
-    for about, title in (
-        ("utility", "Utility"),
-        ("A", "Signals"),
-        ("B", "Identification by the model"),
-        ("C", "Training leakage"),
-    ):
-        parts = [f for f in figures if f["about"] == about]
-        if about == "A" or not parts:
+    if "best" not in [arm["name"] for arm in document["arms"]]:
+        return [*out, "No conclusion: Without the arm 'best' there is nothing to hold the others against."]
+    for arm in document["arms"]:
+        if arm["name"] == "best":
             continue
-        told = [_change(f, arm["name"]) for f in parts]
-        clear = [text for known, text in told if known]
-        unclear = [text for known, text in told if not known]
-        if clear:
-            out.append(f"{title}: {'; '.join(clear)}.")
-        if unclear:
-            out.append(f"{title}, no conclusion: {'; '.join(unclear)}.")
-    if not arm["guarantee"]:
-        out.append("No guarantee holds in this arm.")
+        for about, topic in TOPICS:
+            # The gain over the floor moves with rank-1 itself (the floor has no training): told once.
+            parts = [
+                f for f in document["figures"] if f["about"] == about and not f["metric"].startswith("gain")
+            ]
+            if parts:
+                out.append(f"{arm['name']}, {topic}: {_sentence(arm['name'], parts)}")
     return out
+
+
+def _sentence(arm: str, parts: Sequence[Mapping[str, Any]]) -> str:
+    told = [_change(entry, arm) for entry in parts]
+    clear = "; ".join(text for known, text in told if known)
+    unclear = "; ".join(text for known, text in told if not known)
+    sentences = [f"Against best: {clear}."] if clear else []
+    sentences += [f"No conclusion: {unclear}."] if unclear else []
+    return " ".join(sentences)
 
 
 def _change(entry: Mapping[str, Any], arm: str) -> tuple[bool, str]:
@@ -112,4 +108,4 @@ def _change(entry: Mapping[str, Any], arm: str) -> tuple[bool, str]:
         return False, f"{name} {figure(estimate['mean'], entry['metric'] + ' difference')} on one seed"
     way = direction(estimate)
     text = f"{name} {difference_text(estimate, entry['metric'])}"
-    return (False, text) if way == "no conclusion" else (True, f"{text}, {way}")
+    return (False, text) if way == "no conclusion" else (True, f"{way}, {text}")

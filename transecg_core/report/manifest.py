@@ -27,7 +27,11 @@ def code_hash() -> str:
 
     It is the same for a checkout, an installed wheel and an unpacked app bundle.
     """
-    root = Path(__file__).resolve().parents[2]
+    return hash_code(Path(__file__).resolve().parents[2])
+
+
+def hash_code(root: Path) -> str:
+    """Return `code_hash` of the packages below `root`."""
     digest = hashlib.sha256()
     for package in CODE:
         for path in sorted((root / package).rglob("*.py"), key=lambda p: p.relative_to(root).as_posix()):

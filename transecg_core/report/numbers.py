@@ -36,7 +36,8 @@ def figure(value: float | None, metric: str = "") -> str:
     if value is None:
         return NOTHING
     if is_rate(metric) and is_difference(metric):
-        return f"{_zero(100 * value, 0):+.0f} points".replace("-", "−")
+        points = _zero(100 * value, 0)
+        return f"{points:+.0f} points".replace("-", "−") if points else "0 points"
     if is_rate(metric):
         return f"{_zero(100 * value, 0):.0f} %".replace("-", "−")
     return f"{_zero(value, 2):.2f}".replace("-", "−")

@@ -20,9 +20,9 @@ p{margin:0 0 10px;max-width:74ch}
 a{color:var(--b)}
 .facts{color:var(--soft);font-size:14.5px;max-width:none;margin-bottom:22px}
 .facts span{white-space:nowrap}
-.facts span+span::before{content:"·";margin:0 8px;color:var(--faint)}
+.facts span+span::before{content:"·";margin:0 8px 0 4px;color:var(--faint)}
 section{padding:34px 0 0;margin:34px 0 0;border-top:1px solid var(--line)}
-section.first{border:0;margin-top:6px;padding-top:0}
+section.first{border:0;margin-top:22px;padding-top:0}
 .lead{color:var(--soft);margin-bottom:18px}
 .banner{border-left:5px solid;padding:10px 16px;margin:0 0 10px;background:#fdf3ee;border-color:var(--c)}
 .banner strong{display:block;letter-spacing:.03em}
