@@ -1,0 +1,70 @@
+"""Which data a node may be made to read, and by whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from client.round import Order, ledger_path
+from client.site import INLINE_ENGINE, Node, inside_simulation, open_node_site, read_node, site_config
+from transecg_core.config import parse
+from transecg_core.errors import UserError
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that belongs to no simulation engine, as an institution's ClientApp does."""
+    monkeypatch.delenv(INLINE_ENGINE, raising=False)
+    monkeypatch.delitem(__import__("sys").modules, "ray", raising=False)
+    assert not inside_simulation()
+
+
+DECLARED = {"site": "hospital-a", "reader": "ludb", "data-dir": "/data/ludb", "ledger": "/data/l.sqlite"}
+
+
+def test_an_institution_declares_everything() -> None:
+    node = read_node(DECLARED | {"partition-id": 3, "num-partitions": 4})
+    assert node == Node(3, 4, "hospital-a", "ludb", Path("/data/ludb"), Path("/data/l.sqlite"))
+
+
+@pytest.mark.parametrize("key", sorted(DECLARED))
+def test_a_half_declared_node_is_refused(key: str) -> None:
+    with pytest.raises(UserError, match=f"{key} missing"):
+        read_node({k: v for k, v in DECLARED.items() if k != key})
+
+
+@pytest.mark.parametrize("key", ["data-dir", "ledger"])
+def test_relative_paths_are_refused(key: str) -> None:
+    with pytest.raises(UserError, match="absolute"):
+        read_node(DECLARED | {key: "somewhere"})
+
+
+@pytest.mark.usefixtures("outside")
+def test_a_server_may_not_choose_which_folder_a_supernode_reads(tmp_path: Path) -> None:
+    cfg = parse({"cohort": "real", "data-root": str(tmp_path)})
+    with pytest.raises(UserError, match="may not choose which folder"):
+        open_node_site(Node(0, 1), cfg, "ludb")
+
+
+def test_a_node_serves_its_own_site_only() -> None:
+    cfg = parse({"cohort": "node", "sites": "hospital-a,hospital-b"})
+    with pytest.raises(UserError, match="serves site 'hospital-a', not 'hospital-b'"):
+        open_node_site(read_node(DECLARED), cfg, "hospital-b")
+    with pytest.raises(UserError, match="declares no site"):
+        open_node_site(Node(0, 1), cfg, "hospital-b")
+    with pytest.raises(UserError, match="cohort=node"):
+        open_node_site(read_node(DECLARED), parse({}), "synth-a")
+
+
+@pytest.mark.usefixtures("outside")
+def test_outside_a_simulation_the_ledger_is_the_sites_own(tmp_path: Path) -> None:
+    order = Order("hospital-a", 1, "1", tmp_path)
+    assert ledger_path(read_node(DECLARED), order) == Path("/data/l.sqlite")
+    with pytest.raises(UserError, match="privacy needs a ledger"):
+        ledger_path(Node(0, 1), order)
+
+
+def test_nobody_is_held_out_where_nobody_audits() -> None:
+    assert site_config(parse({"cohort": "node", "sites": "a,b"})).audit_split == "none"
+    assert site_config(parse({})).audit_split == "halves"
