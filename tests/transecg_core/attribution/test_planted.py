@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from transecg_core.attribution import METHODS, attribute
+from transecg_core.attribution import attribute
 from transecg_core.cohorts.schema import COMPONENTS
 from transecg_core.cohorts.synthetic import Plant, open_site
 from transecg_core.model.heads import SiteModel, new_site_model
@@ -62,7 +62,7 @@ def _attributed(plant: Plant) -> dict[str, dict]:
         membership=False,
         bootstrap=300,
         seed=5,
-        attribution_windows=128,
+        attribution_windows=96,
         ceilings=None,
     )
     return attribute(context)["participant"]
@@ -81,18 +81,10 @@ def _ranked(row) -> list[str]:
 )
 def test_the_planted_component_comes_first(plant):
     rows = _attributed(plant)
-    for method in METHODS:
-        components = rows[method]["components"]
-        print(plant.carrier, method, rows[method]["shown"], rows[method]["reason"])
-        print(
-            "   ",
-            {k: round(c["enrichment"], 2) for k, c in components.items() if c["enrichment"] is not None},
-        )
-    assert rows["occlusion"]["shown"], rows["occlusion"]["reason"]
-    assert _ranked(rows["occlusion"])[0] == plant.carrier
-    assert rows["occlusion"]["components"][plant.carrier]["ci95"][0] > 2
-    assert rows["gradient-attention"]["shown"], rows["gradient-attention"]["reason"]
-    assert plant.carrier in _ranked(rows["gradient-attention"])[:2]
+    for method in ("occlusion", "gradient-attention"):
+        assert rows[method]["shown"], rows[method]["reason"]
+        assert _ranked(rows[method])[0] == plant.carrier
+        assert rows[method]["components"][plant.carrier]["ci95"][0] > 2
     assert not rows["random"]["shown"]
 
 
