@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -165,8 +166,8 @@ def _capped(entries: list[Entry], person: Callable[[str], str], people: int | No
 
 
 def _fingerprint(reader: Reader, root: Path, entries: list[Entry]) -> tuple[list[Entry], str]:
-    """Hash every file that will be read, and mark records whose signal file came before."""
-    total = hashlib.sha256(reader.name.encode())
+    """Hash all data and code a recording depends on, and mark records whose signal file came before."""
+    total = hashlib.sha256(_code_digest(reader.name))
     seen: set[bytes] = set()
     checked: list[Entry] = []
     for entry in entries:
@@ -181,6 +182,12 @@ def _fingerprint(reader: Reader, root: Path, entries: list[Entry]) -> tuple[list
         checked.append(entry)
         total.update(repr(entry).encode())
     return checked, total.hexdigest()
+
+
+def _code_digest(reader: str) -> bytes:
+    here = Path(__file__).parent
+    modules = b"\0".join((here / f"{module}.py").read_bytes() for module in (reader, "reader", "wfdb_files"))
+    return hashlib.sha256(f"wfdb=={version('wfdb')}\0{reader}\0".encode() + modules).digest()
 
 
 def _file_digest(root: Path, relative: str) -> bytes:

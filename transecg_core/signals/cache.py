@@ -22,14 +22,13 @@ from pathlib import Path
 
 import numpy as np
 
-import transecg_core.cohorts
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.errors import UserError
 from transecg_core.signals.schema import RecordInfo, Windows
 from transecg_core.signals.windows import MAX_PER_RECORD, build_windows
 
 ARRAYS = tuple(field.name for field in fields(Windows) if field.name.endswith(("_N", "_NL")))
-LIBRARIES = ("numpy", "scipy", "sleepecg", "neurokit2", "pandas", "wfdb")
+LIBRARIES = ("numpy", "scipy", "sleepecg", "neurokit2", "pandas")
 
 
 def default_dir() -> Path:
@@ -39,11 +38,13 @@ def default_dir() -> Path:
 
 @cache
 def preprocessing_version() -> str:
-    """Return a hash of the code and libraries that turn recordings into windows."""
+    """Return a hash of the code and libraries that turn recordings into windows.
+
+    The code that makes recordings is in the source's fingerprint.
+    """
     digest = hashlib.sha256()
-    for folder in (Path(__file__).parent, Path(transecg_core.cohorts.__file__).parent):
-        for path in sorted(folder.glob("*.py")):
-            digest.update(f"{path.parent.name}/{path.name}\0".encode() + path.read_bytes() + b"\0")
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
     for library in LIBRARIES:
         digest.update(f"{library}=={version(library)}\0".encode())
     return digest.hexdigest()
