@@ -12,10 +12,10 @@ An empty draw still adds its noise, moves the weights and counts as a step. A un
 gradient depends on that unit's windows, public constants and earlier noised state alone: losses
 are per window, nothing is normalised across units, padding repeats the unit's own window.
 
-Opacus' hooks give the gradients, its `DPOptimizer` clips and scales. Two things are ours: the
-batch is folded so that one "sample" is one unit (a person's windows are summed inside each
-layer's gradient, instead of one gradient per window held in memory), and the noise comes from
-`transecg_core.privacy.noise`, because torch's CPU generator is not cryptographic.
+Opacus' per-layer samplers give the gradients, its `DPOptimizer` clips, sums and steps. Two things
+are ours: the batch is folded so that one "sample" is one unit (a person's windows are summed
+inside each layer's gradient, instead of one gradient per window held in memory), and the noise
+comes from `transecg_core.privacy.noise`, because torch's CPU generator is not cryptographic.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ import torch
 from opacus.accountants import PRVAccountant, RDPAccountant
 from opacus.grad_sample import register_grad_sampler
 from opacus.grad_sample.grad_sample_module import GradSampleHooks
+from opacus.grad_sample.layer_norm import compute_layer_norm_grad_sample
 from opacus.optimizers import DPOptimizer
+from timm.layers.norm import LayerNorm as TimmLayerNorm
 from torch import Tensor, nn
 
 from transecg_core.model.encoder import Tokens
@@ -43,6 +45,10 @@ __all__ = ["PrivateSpec", "PrivateTrainer", "opacus_epsilon", "train_private"]
 
 MAX_WINDOWS_PER_PASS = 256
 """Larger draws are accumulated in passes of at most this many windows, to bound memory."""
+
+
+# timm's LayerNorm is nn.LayerNorm under another name, which Opacus' exact type match doesn't see.
+register_grad_sampler(TimmLayerNorm)(compute_layer_norm_grad_sample)
 
 
 @register_grad_sampler(Tokens)  # type: ignore[untyped-decorator]
@@ -59,22 +65,57 @@ def _tokens_grad_sample(
     return out
 
 
-class _UnitHooks(GradSampleHooks):
-    """Opacus' per-sample hooks with `group` consecutive rows of the batch as one sample."""
+class _UnitGradients:
+    """Per-unit gradients by Opacus' samplers; equally many consecutive rows of the batch are one unit.
 
-    def __init__(self, model: nn.Module, group: int) -> None:
-        self._group = group
-        super().__init__(model, loss_reduction="sum")
+    The forward pass notes every layer's input and output; one backward pass then asks only for the
+    gradients of the outputs, so the ordinary weight gradients, which DP has no use for, are never
+    computed. Each layer's sampler turns input and output gradient into the unit's weight gradient.
+    """
 
-    def rearrange_grad_samples(self, *, module: nn.Module, **options: Any) -> tuple[list[Tensor], Tensor]:
-        activations, backprops = super().rearrange_grad_samples(module=module, **options)
-        units = backprops.shape[0] // self._group
-        module.max_batch_len = units
-        return [_fold(a, units) for a in activations], _fold(backprops, units)
+    def __init__(self, model: nn.Module) -> None:
+        self._calls: list[tuple[nn.Module, Tensor, Tensor]] = []
+        watched = [
+            (name, module)
+            for name, module in model.named_modules()
+            if any(p.requires_grad for p in module.parameters(recurse=False))
+        ]
+        for name, module in watched:
+            if type(module) not in GradSampleHooks.GRAD_SAMPLERS:
+                raise TypeError(f"{name}: no per-unit gradient is known for {type(module).__name__}")
+        self._handles = [module.register_forward_hook(self._note) for _, module in watched]
+
+    def _note(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if torch.is_grad_enabled():
+            self._calls.append((module, inputs[0].detach(), output))
+
+    def backward(self, loss: Callable[[], Tensor], parameters: Sequence[Any], units: int) -> float:
+        """Leave every parameter's gradients (units, ...) in ``grad_sample``; return the loss.
+
+        A parameter that no loss reached (a head without labels) gets zeros; it is noised too.
+        """
+        self._calls.clear()
+        total = loss()
+        outputs = [output for *_, output in self._calls] if total.requires_grad else []
+        grads = torch.autograd.grad(total, outputs, allow_unused=True) if outputs else ()
+        for (module, x, _), grad in zip(self._calls, grads, strict=bool(outputs)):
+            if grad is not None:
+                sampler = GradSampleHooks.GRAD_SAMPLERS[type(module)]
+                for p, g in sampler(module, [_fold(x, units)], _fold(grad, units)).items():
+                    p.grad_sample = g if p.grad_sample is None else p.grad_sample + g
+        self._calls.clear()
+        for p in parameters:
+            if p.grad_sample is None:
+                p.grad_sample = torch.zeros(units, *p.shape, dtype=p.dtype)
+        return float(total.detach())
+
+    def remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
 
 
 def _fold(x: Tensor, units: int) -> Tensor:
-    """Return (units * group, ..., D) as (units, group * ..., D): the layers' samplers sum the middle."""
+    """Return (units * group, ..., D) as (units, group * ..., D): the samplers sum over the middle."""
     return x.reshape(units, -1, x.shape[-1])
 
 
@@ -105,6 +146,10 @@ class _NoisyOptimizer(DPOptimizer):
             start += p.numel()
         self.steps_taken += 1
 
+    def scale_grad(self) -> None:
+        for p in self.params:
+            p.grad /= self.expected_batch_size
+
 
 class PrivateTrainer:
     """Trains a model in place, one noisy step at a time; a context manager that removes its hooks.
@@ -134,17 +179,17 @@ class PrivateTrainer:
         self.model, self.spec = model, spec
         self._source = source_for(seed)
         self._augmentation = augmentation
-        self._hooks = _UnitHooks(model, spec.group)
+        self._gradients = _UnitGradients(model)
         self._optimizer = _NoisyOptimizer(make_optimizer(model), spec, self._source)
+        self._optimizer.zero_grad(set_to_none=True)
 
     def __enter__(self) -> PrivateTrainer:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._hooks.cleanup()
-        for parameter in self.model.parameters():
-            if hasattr(parameter, "summed_grad"):
-                del parameter.summed_grad
+        self._gradients.remove()
+        for parameter in self._optimizer.params:
+            del parameter.grad_sample, parameter.summed_grad
             parameter.grad = None
 
     @property
@@ -173,15 +218,12 @@ class PrivateTrainer:
         size = max(1, MAX_WINDOWS_PER_PASS // self.spec.group)
         passes = [groups[i : i + size] for i in range(0, len(groups), size)] or [[]]
         loss = 0.0
-        try:
-            for index, some in enumerate(passes):
-                loss += self._backward(data, some, index)
-                self._optimizer.signal_skip_step(index < len(passes) - 1)
-                self._optimizer.step()
-                self._optimizer.zero_grad(set_to_none=True)
-        except FloatingPointError:
-            self._hooks.set_grad_sample_to_none()
-            raise
+        for index, some in enumerate(passes):
+            self._optimizer.zero_grad(set_to_none=True)
+            loss += self._backward(data, some, index)
+            self._optimizer.signal_skip_step(index < len(passes) - 1)
+            self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
         return loss / len(groups) if groups else None
 
     def draw(self, data: TrainingSet) -> list[np.ndarray]:
@@ -201,24 +243,12 @@ class PrivateTrainer:
             seed = self._source.seed("augment", self._optimizer.steps_taken, index)
             x_BL = augment(x_BL, torch.Generator().manual_seed(seed))
         targets_B = {task: target[rows_B] for task, target in data.targets.items()}
-        losses_B = window_losses(self.model, x_BL, targets_B)
-        loss = (losses_B * torch.from_numpy(weight_UG.ravel()).to(losses_B.dtype)).sum()
-        with warnings.catch_warnings():
-            # The first layer's input is data and needs no gradient; Opacus' hook uses the output's.
-            warnings.filterwarnings("ignore", message="Full backward hook is firing", category=UserWarning)
-            loss.backward()
-        self._settle_unused(len(groups))
-        return float(loss.detach())
-
-    def _settle_unused(self, units: int) -> None:
-        """Give parameters that no loss reached (a head without labels) zeros; they are noised too."""
-        for module in self.model.modules():
-            if getattr(module, "activations", None):
-                setattr(module, "activations", [])  # noqa: B010  (nn.Module types its attributes)
-        for p in self._optimizer.params:
-            p._forward_counter = 0
-            if p.grad_sample is None:
-                p.grad_sample = torch.zeros(units, *p.shape, dtype=p.dtype)
+        weight_B = torch.from_numpy(weight_UG.ravel()).to(x_BL.dtype)
+        return self._gradients.backward(
+            lambda: (window_losses(self.model, x_BL, targets_B) * weight_B).sum(),
+            self._optimizer.params,
+            len(groups),
+        )
 
 
 def train_private(

@@ -324,6 +324,22 @@ def test_private_training_learns_when_there_is_something_to_learn() -> None:
     assert np.mean(log.losses[-5:]) < 0.5 * log.losses[0]
 
 
+def test_a_site_without_any_label_still_releases_noise_alone() -> None:
+    data, m = cohort(), model("bitfit")
+    before = flat(m)
+    with trainer(m, spec(q=1.0, sigma=1.0)) as t:
+        assert t.step(TrainingSet(data.x_NL, data.participant_N, {})) == 0.0
+    assert float((flat(m) - before).norm()) > 0
+
+
+def test_a_layer_without_a_known_gradient_is_refused() -> None:
+    m = model()
+    m.encoder.norm = nn.BatchNorm1d(41)
+    with pytest.raises(TypeError, match="encoder.norm: no per-unit gradient"):
+        trainer(m, spec())
+    assert not any(module._forward_hooks for module in m.modules())
+
+
 def test_more_windows_than_the_public_cap_are_refused() -> None:
     with trainer(model("head"), spec(max_windows=4)) as t, pytest.raises(ValueError, match="max_windows=4"):
         t.step(cohort())
