@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
 from transecg_core.report.compare_words import difference_text, direction
+from transecg_core.report.html import drawing, render
 from transecg_core.report.numbers import count, figure, interval, is_rate, significant
-from transecg_core.report.page import environment
-from transecg_core.report.style import CSS
 from transecg_core.report.svg import BLUE, FAINT, INK, LINE, SOFT, VERMILLION, svg
 from transecg_core.report.template import COMPARE
 
@@ -28,9 +25,9 @@ TITLES = {
 
 def comparison_page(document: Document) -> str:
     """Return the page of a validated comparison."""
-    return environment().from_string(COMPARE).render(
+    return render(
+        COMPARE,
         d=document,
-        css=Markup(CSS),  # noqa: S704  our own constant
         title="TransECG-FL: comparison of arms",
         facts=_facts(document),
         banners=_banners(document),
@@ -168,5 +165,5 @@ def _panel(entry: Mapping[str, Any], names: Sequence[str], name: str) -> dict[st
         "label": entry["label"].removeprefix("utility: "),
         "metric": entry["metric"],
         "rate": is_rate(entry["metric"]),
-        "svg": Markup(drawn) if drawn else None,  # noqa: S704  svg() escapes every text it draws
+        "svg": drawing(drawn),
     }

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-
-from transecg_core.config import TASKS
-from transecg_core.report.beat import beat_panel
 from transecg_core.report.cards import banners, cards, facts
-from transecg_core.report.figures import enrichment_panel, risk_panel, training_curve
+from transecg_core.report.figures import risk_panel, training_curve
 from transecg_core.report.headline import LEAKY, POOLED, headline
+from transecg_core.report.html import drawing, render
+from transecg_core.report.maps import attribution_parts
 from transecg_core.report.numbers import (
     NOTHING,
     count,
@@ -21,9 +18,7 @@ from transecg_core.report.numbers import (
     is_difference,
     low_is_risky,
     metric_label,
-    significant,
 )
-from transecg_core.report.style import CSS
 from transecg_core.report.template import REPORT
 from transecg_core.report.verdict import CLAIM_METHODS, exceeds_ceiling
 from transecg_core.report.words import GLOSSARY, KINDS
@@ -31,22 +26,13 @@ from transecg_core.report.words import GLOSSARY, KINDS
 Report = Mapping[str, Any]
 FIGURE_ROWS = 7
 """Rows of one risk figure; the table below it holds all."""
-METHOD_ORDER = (*CLAIM_METHODS, "rollout", "cls-attention")
-"""Methods in the beat picture; the random control is in the table only."""
-
-
-def environment() -> Environment:
-    """Return the template environment: everything is escaped, a missing name is an error."""
-    env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    env.filters.update(count=count, sig=significant)
-    return env
 
 
 def report_page(report: Report) -> str:
     """Return the page of a validated report."""
-    return environment().from_string(REPORT).render(
+    return render(
+        REPORT,
         r=report,
-        css=Markup(CSS),  # noqa: S704  our own constant
         title=f"TransECG-FL: {'synthetic' if report['data']['kind'] == 'synthetic' else 'real'} run report",
         headline="How much re-identification risk remains",
         facts=facts(report),
@@ -59,14 +45,9 @@ def report_page(report: Report) -> str:
         site_tables=_site_tables(report),
         utility=_utility(report),
         noise_source=_noise_source(report),
-        **_attribution(report),
+        **attribution_parts(report),
         **_training(report),
     )  # fmt: skip
-
-
-def _svg(text: str | None) -> Markup | None:
-    """Mark a figure as safe: `svg.svg` escapes every text it draws."""
-    return None if text is None else Markup(text)  # noqa: S704
 
 
 def _kind(report: Report, kind: Mapping[str, str]) -> dict[str, Any]:
@@ -86,7 +67,7 @@ def _kind(report: Report, kind: Mapping[str, str]) -> dict[str, Any]:
     panel = risk_panel(f"risk-{kind['kind']}", kind["kind"], drawn[:FIGURE_ROWS]) if drawn else None
     return {
         **kind,
-        "svg": _svg(panel),
+        "svg": drawing(panel),
         "more": f"{left} more in the table." if left > 0 else "",
         "rows": _grouped(rows),
         "has_ceiling": any(row["ceiling"] is not None for row in rows),
@@ -210,85 +191,4 @@ def _training(report: Report) -> dict[str, Any]:
         for r in rounds
         for site, reason in sorted(r["absent"].items())
     ]
-    return {"curve": _svg(curve), "curve_note": note, "absences": absences}
-
-
-def _attribution(report: Report) -> dict[str, Any]:
-    maps, panels = [], []
-    for number, task in enumerate(_tasks(report)):
-        methods = dict(sorted(report["attribution"][task].items(), key=_method_key))
-        for method, entry in methods.items():
-            maps.append(_map_row(task, method, entry))
-            maps[-1]["span"] = len(methods) if len(maps) == 1 or maps[-2]["task"] != task else 0
-        claims = {m: methods[m] if m in methods and methods[m]["shown"] else None for m in CLAIM_METHODS}
-        drawn = enrichment_panel(f"enrichment-{number}", task, claims)
-        if drawn is not None:
-            panels.append({"task": task, "svg": _svg(drawn), "methods": [m for m in claims if claims[m]]})
-    beat = report["example_beat"]
-    reason = (
-        "too few people for a mean beat that is nobody's." if beat is None else "it has no relevance map."
-    )
-    if not report["attribution"]:
-        reason = "no attribution was computed."
-    return {"maps": maps, "enrichments": panels, "beats": _beats(report), "beat_reason": reason}
-
-
-def _tasks(report: Report) -> list[str]:
-    """Return the tasks with attribution; those with a map that may be shown come first."""
-    shown = {t: any(e["shown"] for e in methods.values()) for t, methods in report["attribution"].items()}
-    return sorted(shown, key=lambda t: (not shown[t], TASKS.index(t) if t in TASKS else len(TASKS), t))
-
-
-def _method_key(item: tuple[str, Any]) -> tuple[int, str]:
-    method = item[0]
-    return (METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER), method)
-
-
-def _mark(method: str, shown: bool) -> str:
-    if not shown:
-        return " (greyed)"
-    return "" if method in CLAIM_METHODS else " (no claim: not class-specific)"
-
-
-def _map_row(task: str, method: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {c: p for c, p in entry["components"].items() if p["enrichment"] is not None and c != "undefined"}
-    top = max(sorted(parts), key=lambda c: parts[c]["enrichment"], default=None)
-    text = NOTHING
-    if top is not None:
-        ci = parts[top]["ci95"]
-        text = f"{top} {parts[top]['enrichment']:.1f}×" + (f" ({ci[0]:.1f} to {ci[1]:.1f})" if ci else "")
-    claim = "no" if not entry["shown"] else "yes" if method in CLAIM_METHODS else "no: not class-specific"
-    return {
-        "task": task, "method": method, "shown": entry["shown"], "claim": claim, "top": text,
-        "faithfulness": figure(entry["faithfulness"]), "correlation": figure(entry["randomised_correlation"]),
-        "reason": entry["reason"],
-    }  # fmt: skip
-
-
-def _beats(report: Report) -> list[dict[str, Any]]:
-    beat = report["example_beat"]
-    out = []
-    for number, task in enumerate(t for t in _tasks(report) if beat and t in beat["relevance"]):
-        maps = []
-        for method in METHOD_ORDER:
-            relevance = beat["relevance"][task].get(method)
-            entry = report["attribution"][task].get(method)
-            if relevance is None or entry is None:
-                continue
-            label = f"Mean beat, relevance for {task} by {method}" + ("" if entry["shown"] else ", greyed")
-            drawn = beat_panel(
-                f"beat-{number}-{METHOD_ORDER.index(method)}", label, beat["x"], beat["component"], relevance,
-                entry["shown"],
-            )  # fmt: skip
-            maps.append(
-                {
-                    "method": method,
-                    "mark": _mark(method, entry["shown"]),
-                    "shown": entry["shown"],
-                    "svg": _svg(drawn),
-                    "reason": entry["reason"] or "",
-                }
-            )
-        if maps:
-            out.append({"name": task, "maps": maps})
-    return out
+    return {"curve": drawing(curve), "curve_note": note, "absences": absences}

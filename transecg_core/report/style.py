@@ -20,7 +20,7 @@ p{margin:0 0 10px;max-width:74ch}
 a{color:var(--b)}
 .facts{color:var(--soft);font-size:14.5px;max-width:none;margin-bottom:22px}
 .facts span{white-space:nowrap}
-.facts span+span::before{content:"·";margin:0 8px 0 4px;color:var(--faint)}
+.facts span:not(:last-child)::after{content:"·";margin:0 4px 0 8px;color:var(--faint)}
 section{padding:34px 0 0;margin:34px 0 0;border-top:1px solid var(--line)}
 section.first{border:0;margin-top:22px;padding-top:0}
 .lead{color:var(--soft);margin-bottom:18px}
@@ -98,6 +98,7 @@ dl.verdict dd{border:0;padding-top:2px}
 dl.terms{columns:1}
 .cols{grid-template-columns:1fr}
 figure svg{max-width:100%}
+.four figure svg{max-width:330px}
 }
 @media print{
 .panels.four{grid-template-columns:repeat(4,1fr);gap:8px 12px}
