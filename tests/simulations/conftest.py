@@ -20,6 +20,7 @@ from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 app = ClientApp()
+BORN = os.getpid()
 
 @app.train()
 def train(message, context):
@@ -36,7 +37,7 @@ def train(message, context):
         time.sleep(30)
     x = message.content["x"]["x"].numpy()
     x = np.sin(x + me) * 3.0
-    facts = MetricRecord({"partition": me, "count": seen["count"], "pid": os.getpid(),
+    facts = MetricRecord({"partition": me, "count": seen["count"], "pid": os.getpid(), "born": BORN,
                           "threads": int(os.environ.get("OMP_NUM_THREADS", "0"))})
     return Message(RecordDict({"x": ArrayRecord({"x": Array(x)}), "facts": facts}), reply_to=message)
 """

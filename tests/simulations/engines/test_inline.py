@@ -6,6 +6,8 @@ import json
 import logging
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -132,3 +134,27 @@ def test_frames_survive_any_bytes():
     parts = [b"", b"\x00" * 9, bytes(range(256))]
     assert workers._unpack(workers._pack(*parts)) == parts
     assert workers._unpack(b"") == []
+
+
+TEMPLATE = """
+import sys
+from pathlib import Path
+from simulations.engines import inline
+from simulations.engines.base import App, Order
+
+options = {"mode": "ok", "rounds": 1, "timeout": 60.0, "nodes": 2, "output-dir": "out"}
+if __name__ == "__main__":
+    inline.run(Order(App("toyserver.app:app", "toyclient.app:app", (), {}), options, 2, print, print), 2)
+"""
+
+
+def test_workers_come_from_one_template_that_has_imported_the_clientapp(toy_app, tmp_path, left):
+    (tmp_path / "go.py").write_text(TEMPLATE)
+    root, toys = Path(__file__).resolve().parents[3], toy_app.packages[0].parent
+    env = {**os.environ, "PYTHONPATH": f"{root}:{toys}"}
+    subprocess.run([sys.executable, "go.py"], cwd=tmp_path, env=env, check=True, stdout=subprocess.DEVNULL)
+    _, facts = outcome(tmp_path)
+    assert len({fact["pid"] for fact in facts[0]}) == 2
+    assert len({fact["born"] for fact in facts[0]}) == 1  # imported once, elsewhere
+    assert {fact["born"] for fact in facts[0]}.isdisjoint({fact["pid"] for fact in facts[0]})
+    assert left() == []
