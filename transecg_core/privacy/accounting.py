@@ -110,8 +110,7 @@ def epsilon(mech_steps: Charges, delta: float) -> float:
     Raises
     ------
     ValueError
-        If the charges mix units: a person's guarantee is not a window's (see
-        `epsilon_participant` for the view that all charges share), or for a delta outside (0, 1).
+        If the charges mix units (only `epsilon_participant` covers both), or for a bad delta.
     """
     if len({mechanism.unit for mechanism, _ in mech_steps}) > 1:
         raise ValueError("window and participant charges have no common unit but the participant")
@@ -167,9 +166,8 @@ def calibrate_sigma(
 def trade_off(mech_steps: Charges, fpr: np.ndarray) -> np.ndarray:
     """Return a lower bound f(FPR) on any membership test's false negative rate, for a person.
 
-    For every real epsilon, TPR <= e^epsilon FPR + delta(epsilon), where delta is the larger of
-    the add and the remove direction; f is the best of these bounds over a grid of epsilons, so
-    it is the weaker direction's curve (its convex hull where they cross), never above it.
+    For every real epsilon, TPR <= e^epsilon FPR + delta(epsilon), delta being the larger of add
+    and remove; f is the best such bound: the weaker curve, or their hull where they cross.
     """
     fpr = np.asarray(fpr, dtype=np.float64)
     charges = _merged(mech_steps)

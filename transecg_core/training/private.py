@@ -263,17 +263,8 @@ def train_private(
 ) -> TrainLog:
     """Train in place for exactly `steps` noisy steps, empty draws included.
 
-    Parameters
-    ----------
-    lr_schedule
-        Learning rate by step of this call.
-    seed
-        See `PrivateTrainer`.
-
-    Returns
-    -------
-    TrainLog
-        Losses of the steps that drew somebody. They are not noised: outside the guarantee.
+    `lr_schedule` is the rate by step of this call; `seed` as for `PrivateTrainer`. The losses are
+    those of the steps that drew somebody, not noised: outside the guarantee.
 
     Raises
     ------

@@ -231,38 +231,6 @@ def test_noise_has_the_claimed_scale_and_is_white(seed: int | None) -> None:
     assert abs(np.corrcoef(noise[0], noise[1])[0, 1]) < 4.5 / math.sqrt(len(noise[0]))
 
 
-def test_poisson_draws_are_independent_and_take_some_of_a_person_s_windows() -> None:
-    data, s = cohort(), spec(q=0.3)
-    from transecg_core.privacy.noise import SecureSource, SeededSource
-
-    for source in (SeededSource(1), SecureSource()):
-        drawn = [draw_units(data, s, source, step) for step in range(1000)]
-        who = np.array(
-            [[any(data.participant_N[g[0]] == p for g in d) for p in range(PEOPLE)] for d in drawn]
-        )
-        assert np.all(np.abs(who.mean(axis=0) - 0.3) < 4.5 * math.sqrt(0.21 / 1000))
-        assert np.all(np.abs(np.corrcoef(who.T) - np.eye(PEOPLE)) < 4.5 / math.sqrt(1000))
-        last = [g for d in drawn for g in d if data.participant_N[g[0]] == 4]
-        assert {len(g) for g in last} == {3}
-        assert len({tuple(g) for g in last}) == 10  # all 3-subsets of five windows
-        assert all(len(set(data.participant_N[g].tolist())) == 1 for d in drawn for g in d)
-
-
-def test_removing_a_person_changes_nobody_else_s_draw() -> None:
-    from transecg_core.privacy.noise import SeededSource
-
-    full, less = cohort(), cohort(without=2)
-    for step in range(20):
-        a = [
-            full.x_NL[g]
-            for g in draw_units(full, spec(), SeededSource(9), step)
-            if full.participant_N[g[0]] != 2
-        ]
-        b = [less.x_NL[g] for g in draw_units(less, spec(), SeededSource(9), step)]
-        assert len(a) == len(b)
-        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
-
-
 def test_large_draws_in_several_passes_are_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:
     once = _sum_of_clipped(cohort(), spec(q=1.0), 0, PrivateTrainer)
     monkeypatch.setattr(private, "MAX_WINDOWS_PER_PASS", 6)
@@ -335,23 +303,9 @@ def test_a_site_without_any_label_still_releases_noise_alone() -> None:
 def test_a_layer_without_a_known_gradient_is_refused() -> None:
     m = model()
     m.encoder.norm = nn.BatchNorm1d(41)
-    with pytest.raises(TypeError, match="encoder.norm: no per-unit gradient"):
+    with pytest.raises(TypeError, match=r"encoder\.norm: no per-unit gradient"):
         trainer(m, spec())
     assert not any(module._forward_hooks for module in m.modules())
-
-
-def test_more_windows_than_the_public_cap_are_refused() -> None:
-    with trainer(model("head"), spec(max_windows=4)) as t, pytest.raises(ValueError, match="max_windows=4"):
-        t.step(cohort())
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [{"clip_norm": 0.0}, {"clip_norm": math.inf}, {"expected": 0.0}, {"windows_per_draw": 0}, {"q": 2.0}],
-)
-def test_impossible_specs_are_refused(bad: dict[str, float]) -> None:
-    with pytest.raises(ValueError):
-        spec(**bad)
 
 
 def test_only_this_module_imports_opacus() -> None:

@@ -1,0 +1,90 @@
+"""Which units are drawn: Poisson, independent, within the public cap."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from transecg_core.privacy.noise import SecureSource, SeededSource
+from transecg_core.training.local import TrainingSet
+from transecg_core.training.sampling import PrivateSpec, check_cap, draw_units
+
+PEOPLE = 5
+
+
+def cohort(without: int | None = None) -> TrainingSet:
+    """People with 1, 2, 3, 4 and 5 windows; `without` zeroes one of them out."""
+    participant_N = torch.cat([torch.full((p + 1,), p) for p in range(PEOPLE)])
+    x_NL = torch.randn(len(participant_N), 200, generator=torch.Generator().manual_seed(0))
+    keep = participant_N != (-1 if without is None else without)
+    return TrainingSet(x_NL[keep], participant_N[keep], {})
+
+
+def spec(**changes: Any) -> PrivateSpec:
+    options = {
+        "sigma": 0.0,
+        "clip_norm": 1.0,
+        "q": 0.6,
+        "expected": 2.0,
+        "windows_per_draw": 3,
+        "max_windows": 50,
+    }
+    return PrivateSpec(unit="participant", **{**options, **changes})
+
+
+def test_poisson_draws_are_independent_and_take_some_of_a_person_s_windows() -> None:
+    data, s = cohort(), spec(q=0.3)
+    for source in (SeededSource(1), SecureSource()):
+        drawn = [draw_units(data, s, source, step) for step in range(1000)]
+        who = np.array(
+            [[any(data.participant_N[g[0]] == p for g in d) for p in range(PEOPLE)] for d in drawn]
+        )
+        assert np.all(np.abs(who.mean(axis=0) - 0.3) < 4.5 * math.sqrt(0.21 / 1000))
+        assert np.all(np.abs(np.corrcoef(who.T) - np.eye(PEOPLE)) < 4.5 / math.sqrt(1000))
+        last = [g for d in drawn for g in d if data.participant_N[g[0]] == 4]
+        assert {len(g) for g in last} == {3}
+        assert len({tuple(g) for g in last}) == 10  # all 3-subsets of five windows
+        assert all(len(set(data.participant_N[g].tolist())) == 1 for d in drawn for g in d)
+
+
+def test_removing_a_person_changes_nobody_else_s_draw() -> None:
+    full, less = cohort(), cohort(without=2)
+    for step in range(20):
+        a = [
+            full.x_NL[g]
+            for g in draw_units(full, spec(), SeededSource(9), step)
+            if full.participant_N[g[0]] != 2
+        ]
+        b = [less.x_NL[g] for g in draw_units(less, spec(), SeededSource(9), step)]
+        assert len(a) == len(b)
+        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_more_windows_than_the_public_cap_are_refused() -> None:
+    check_cap(cohort(), spec(max_windows=5))
+    with pytest.raises(ValueError, match="max_windows=4"):
+        check_cap(cohort(), spec(max_windows=4))
+
+
+def test_a_private_step_checks_the_cap() -> None:
+    from transecg_core.model.heads import new_site_model
+    from transecg_core.training.private import PrivateTrainer
+
+    with (
+        PrivateTrainer(new_site_model(5, ("sex",), 0), spec(max_windows=4), seed=0) as trainer,
+        pytest.raises(ValueError, match="max_windows=4"),
+    ):
+        trainer.step(cohort())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"clip_norm": 0.0}, {"clip_norm": math.inf}, {"expected": 0.0}, {"windows_per_draw": 0}, {"q": 2.0}],
+)
+def test_impossible_specs_are_refused(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError):
+        spec(**bad)
