@@ -120,11 +120,9 @@ def report_run(
     sources = audit_sources(cfg)
     body = measured(record, audit_context(record, weights, sources), sources, say)
     card = model_card(cfg, body)
-    save_file(
-        dict(weights),
-        folder / "encoder.safetensors",
-        metadata={"format": "pt", "card": json.dumps(card, sort_keys=True)},
-    )
+    # One metadata key only: safetensors writes several in random order, and equal runs must be equal bytes.
+    metadata = {"card": json.dumps(card, sort_keys=True)}
+    save_file(dict(weights), folder / "encoder.safetensors", metadata=metadata)
     (folder / "model-card.json").write_text(
         json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8"
     )

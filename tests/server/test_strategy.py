@@ -33,7 +33,7 @@ def update(site: str, value: float, tasks: tuple[str, ...] = ("sex", "beat")) ->
 def test_a_participant_head_is_never_part_of_the_shared_weights() -> None:
     assert not [name for name in CURRENT if "participant" in name]
     sneaky = dict(CURRENT) | {"heads.participant.weight": torch.zeros(3, 64)}
-    with pytest.raises(Refused, match="unexpected arrays: heads.participant.weight"):
+    with pytest.raises(Refused, match=r"unexpected arrays: heads\.participant\.weight"):
         check(reply(sneaky), "synth-a", 1, CURRENT, CFG)
 
 

@@ -33,7 +33,7 @@ def _data(cfg: RunConfig) -> list[str]:
     if cfg.cohort == "real":
         return [
             "Public cohorts of volunteers and patients, each with one device and one protocol: site, device and "
-            "population can't be told apart. Only 20 of 90 ECG-ID people and 21 PTB-XL patients have a second day.",
+            "population can't be told apart. Only 20 of 90 ECG-ID people and 19 PTB-XL patients here have a second day.",
             "No person is known to appear at two of these sites, so linkage across sites is not measurable here.",
         ]
     return [
