@@ -35,7 +35,7 @@ QRS_REACH = (0.11, 0.13)
 QRS_SLOPE, QRS_CALM = 0.06, 6
 P_ON_EARLY, T_ON_EARLY, T_OFF_LATE = 0.008, 0.032, 0.012
 """Seconds by which neurokit2 puts P and T onsets later, and T offsets earlier, than LUDB's
-cardiologists do (medians over 200 people, lead I); taken back here. QTDB is the held-out check."""
+cardiologists do (medians over 200 people, lead I); taken back here. Fitted on LUDB; QTDB was not used for these three."""
 P_TOLERANCE, T_TOLERANCE = 0.08, 0.12
 """A wave whose edge lies further (s) from where it usually is was mistaken for something else, as
 happens where there is none (atrial fibrillation) or a flat one: it counts as not found."""
@@ -176,7 +176,8 @@ def _qrs(beat_R: np.ndarray, r: int) -> Span | None:
 
     An edge is where the smoothed slope stays under a small part of its largest value for 24 ms. (The
     wavelet method's own QRS edges need a P wave and a T wave to be found, and are off by 39 and 22 ms on
-    average against QTDB's cardiologists, missing in one of five records; these by 10 and 11 ms, never missing.)
+    average against QTDB's cardiologists, missing in one of five records; these by 10 and 11 ms, never missing,
+    but their threshold was chosen on LUDB and QTDB together, so that figure is in-sample.)
     """
     slope_R = np.convolve(np.abs(np.gradient(beat_R)), [0.25, 0.5, 0.25], mode="same")
     first, last = (
