@@ -86,3 +86,17 @@ def test_a_missing_label_says_nothing_and_the_label_changes_the_loss(fakes):
     others = np.arange(8) != 3
     assert np.allclose(plain[others], blurred[others])
     assert plain[others].min() - 1e-9 <= blurred[3] <= plain[others].max() + 1e-9
+
+
+def test_consistency_does_not_depend_on_how_many_windows_there_are(fakes):
+    """Nobody is consistent here; fewer windows must not look tighter."""
+    context = fakes.build(fakes.recipe(people=40, sites=1, windows=12, identity=0.0))
+    (site,) = context.sites
+    gallery_N = site.split.gallery_N & ((site.windows.participant_N % 2 == 0) | (np.arange(960) % 12 < 3))
+    context = replace(context, sites=(replace(site, split=replace(site.split, gallery_N=gallery_N)),))
+    attack = next(a for a in ATTACKS if a.name == "embedding-consistency")
+    case, everything = held(context)
+    assert sorted(set(np.bincount(case.targets.target_N).tolist())) == [3, 12]
+    scores = attack.run(Given(attack.artefacts, everything))
+    assert abs(scores[::2].mean()) < 0.05
+    assert abs(scores[1::2].mean()) < 0.1
