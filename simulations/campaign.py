@@ -13,7 +13,7 @@ from simulations.launcher import check, launch
 from transecg_core.config import UTILITY_TASKS, RunConfig
 from transecg_core.errors import UserError
 from transecg_core.report import read_report
-from transecg_core.report.comparison import write_comparison
+from transecg_core.report.compare import write_comparison
 
 OWNED = ("privacy", "target-epsilon", "noise", "seed")
 """Options that the comparison sets itself."""
@@ -35,7 +35,10 @@ def arms(unit: str, epsilons: Sequence[float], tasks: str) -> list[Arm]:
     the noise. ``identity`` adds the participant task to ``best``: TransECG's own setting, and the
     worst case for linkage.
     """
-    named = {"best": {"privacy": "none", "tasks": tasks}, "matched": {"privacy": unit, "noise": "off", "tasks": tasks}}
+    named = {
+        "best": {"privacy": "none", "tasks": tasks},
+        "matched": {"privacy": unit, "noise": "off", "tasks": tasks},
+    }
     named["identity"] = {"privacy": "none", "tasks": f"participant,{tasks}"}
     for epsilon in epsilons:
         named[f"epsilon={epsilon:g}"] = {"privacy": unit, "target-epsilon": f"{epsilon:g}", "tasks": tasks}
@@ -86,17 +89,20 @@ def compare(
     base = check(pairs, Path.cwd())
     folder = resume.resolve() if resume else _new_folder(base)
     plan = _plan(pairs, arms(unit, epsilons, _utility(pairs)), seeds, folder)
-    finished: dict[str, dict[int, dict[str, Any]]] = {}
+    finished: dict[str, list[dict[str, Any]]] = {}
     start, done = time.monotonic(), 0
     for number, (arm, seed, options) in enumerate(plan, start=1):
         report = _finished(folder, arm, seed, check(options, Path.cwd()))
         if report is None:
-            print(f"compare: run {number}/{len(plan)}: {arm.name}, seed {seed}{_left(start, done, len(plan) - number + 1)}", flush=True)
+            print(
+                f"compare: run {number}/{len(plan)}: {arm.name}, seed {seed}{_left(start, done, len(plan) - number + 1)}",
+                flush=True,
+            )
             report = read_report(launch(options, engine, workers).with_suffix(".json"))
             done += 1
         else:
             print(f"compare: run {number}/{len(plan)}: {arm.name}, seed {seed}: already finished", flush=True)
-        finished.setdefault(arm.name, {})[seed] = report
+        finished.setdefault(arm.name, []).append(report)
     return write_comparison(finished, folder)
 
 
@@ -122,7 +128,12 @@ def _plan(
     plan = []
     for seed in seeds:
         for arm in chosen:
-            options = {**pairs, **arm.options, "seed": str(seed), "output-dir": str(_place(folder, arm, seed))}
+            options = {
+                **pairs,
+                **arm.options,
+                "seed": str(seed),
+                "output-dir": str(_place(folder, arm, seed)),
+            }
             check(options, Path.cwd())
             plan.append((arm, seed, options))
     return plan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,6 +51,29 @@ def run(
     from simulations.launcher import launch, read_pairs
 
     print(launch(read_pairs(options or []), engine, workers), flush=True)
+
+
+@app.command()
+def compare(
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Run options common to all arms.")
+    ] = None,
+    epsilons: Annotated[str, typer.Option(help="Comma-separated target epsilons.")] = "1,8",
+    seeds: Annotated[str, typer.Option(help="Comma-separated seeds; every arm runs on each.")] = "0,1,2",
+    unit: Annotated[str, typer.Option(help="Unit of privacy: participant or window.")] = "participant",
+    engine: Annotated[str, typer.Option(help="inline or ray.")] = "inline",
+    workers: Annotated[int | None, typer.Option(help="Sites computed at a time.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="A comparison folder that was cut off.")] = None,
+) -> None:
+    """Run without privacy, clipped without noise, and at each epsilon; the last line is the page's path."""
+    from simulations.campaign import compare as run_comparison
+    from simulations.campaign import read_numbers
+    from simulations.launcher import read_pairs
+
+    levels = read_numbers(epsilons, "epsilons", float)
+    numbers = read_numbers(seeds, "seeds", int)
+    page = run_comparison(read_pairs(options or []), levels, numbers, unit, engine, workers, resume)
+    print(page, flush=True)
 
 
 def main() -> None:
