@@ -1,0 +1,82 @@
+"""A pilot: the product's app on a real SuperLink, four SuperNodes, each with its own data folder and ledger."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+
+from client.ledger import Ledger
+from simulations.engines import deployment
+from simulations.engines.base import Order
+from simulations.launcher import check, installed_app, options_of
+from transecg_core.cohorts.schema import SkipLog
+from transecg_core.cohorts.synthetic import open_site
+
+HOSPITALS = ("hospital-a", "hospital-b", "hospital-c", "hospital-d")
+SYNTHETIC = ("synth-a", "synth-b", "synth-c", "synth-d")
+PEOPLE = 4
+
+
+def write_records(folder: Path, cohort: str) -> None:
+    """Write a synthetic site as WFDB files in ECG-ID's layout."""
+    for recording in open_site(cohort, PEOPLE, seed=5).read(SkipLog()):
+        number = int("".join(c for c in recording.participant if c.isdigit()) or 0)
+        person = folder / f"Person_{number:02d}"
+        person.mkdir(parents=True, exist_ok=True)
+        count = len(list(person.glob("*.hea"))) + 1
+        wfdb.wrsamp(
+            f"rec_{count}", fs=recording.fs_hz, units=["mV", "mV"], sig_name=["ECG I", "ECG I filtered"],
+            p_signal=np.stack([recording.signal_mv.astype(np.float64)] * 2, axis=1), fmt=["16", "16"],
+            comments=[f"Age: {recording.age:.0f}", f"Sex: {'male' if recording.sex == 'M' else 'female'}",
+                      f"ECG date: 0{recording.session}.12.2004"],
+            write_dir=str(person),
+        )  # fmt: skip
+
+
+@pytest.mark.deployment
+def test_four_supernodes_train_on_their_own_folders_under_privacy(tmp_path, left, monkeypatch):
+    for hospital, cohort in zip(HOSPITALS, SYNTHETIC, strict=True):
+        write_records(tmp_path / hospital, cohort)
+    monkeypatch.setenv("TRANSECG_CACHE", str(tmp_path / "cache"))
+    options = {
+        "cohort": "node", "sites": ",".join(HOSPITALS), "profile": "quick", "num-server-rounds": "1",
+        "local-steps": "2", "tasks": "sex,age", "patch": "10", "privacy": "participant",
+        "output-dir": str(tmp_path / "out"),
+    }  # fmt: skip
+    cfg = check(options, tmp_path)
+    lines: list[str] = []
+    nodes = [
+        {
+            "site": h,
+            "reader": "ecgiddb",
+            "data-dir": str(tmp_path / h),
+            "ledger": str(tmp_path / f"{h}.sqlite"),
+        }
+        for h in HOSPITALS
+    ]
+    deployment.run(Order(installed_app(), options_of(cfg), len(nodes), lines.append, lines.append), nodes)
+
+    folder = next(path for path in (tmp_path / "out").iterdir() if path.is_dir())
+    report = json.loads((folder / "report.json").read_text())
+    assert report["manifest"]["engine"] == "deployment"
+    assert report["edition"] == "shareable"
+    assert [row["name"] for row in report["data"]["sites"]] == list(HOSPITALS)
+    # Counts that describe the data are withheld under privacy; the roster's size is a declared constant.
+    assert all(row["windows"] is None and row["skipped"] == {} for row in report["data"]["sites"])
+    assert all(row["participants"] == PEOPLE for row in report["data"]["sites"])
+    assert all(loss is None for row in report["training"]["rounds"] for loss in row["loss"].values())
+    assert report["privacy"]["simulation_noise"] is False
+    assert all(7.5 < row["epsilon_participant"] <= 8.0 for row in report["privacy"]["sites"])
+    assert report["manifest"]["data_hashes"] == {}
+    for hospital in HOSPITALS:
+        events = Ledger(tmp_path / f"{hospital}.sqlite", site=hospital).events()
+        assert [(event.key.round, event.steps) for event in events] == [(1, 2)]
+    # Nothing of the participants' identities or folders reaches the server's log or report.
+    told = "\n".join(lines) + (folder / "report.json").read_text()
+    assert "Person_" not in told
+    assert str(tmp_path / "hospital-a") not in told
+    assert left() == []
