@@ -8,7 +8,7 @@ from typing import Any
 from transecg_core.report.headline import Headline, Row, has_guarantee, headline, is_leaky
 from transecg_core.report.numbers import count, figure, interval, significant, with_interval
 from transecg_core.report.verdict import exceeds_ceiling
-from transecg_core.report.words import KINDS
+from transecg_core.report.words import KINDS, plain_name
 
 Report = Mapping[str, Any]
 
@@ -105,7 +105,7 @@ def _card(kind: Mapping[str, str], row: Row | None, against: list[str]) -> dict[
         return base
     if row["main"] is None:
         return {**base, "against": [row["notes"] or "no reason given"]}
-    what = f"{row['metric']}, {row['name']}, {row['protocol']}"
+    what = f"{row['metric']}, {row['protocol']}: {plain_name(row['name'])}"
     if row["ci95"] is not None:
         against = [
             f"95 % interval {interval(row['ci95'], row['metric'])}; {count(row['n_participants'])} people",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +39,11 @@ def risk_panel(name: str, kind: str, rows: Sequence[Row]) -> str:
 def _unit_axis(ax: Axes, rows: Sequence[Row]) -> None:
     values = [v for row in rows for v in (row["main"], row["control"], *(row["ci95"] or ())) if v is not None]
     low = min([0.0, *values])
-    low = 0.0 if low >= -0.005 else -0.25 if low >= -0.25 else -1.0
+    low = math.floor(low * 4 + 0.02) / 4
     ax.set_xlim(low - 0.012, max([1.0, *values]) + 0.03)
     ax.set_ylim(-len(rows) + 0.45, 0.62)
-    ticks = [t for t in (-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0) if t >= low]
+    step = 0.25 if low >= -0.25 else 0.5 if low >= -1 else 10.0
+    ticks = [step * k for k in range(math.ceil(low / step), math.floor(1 / step) + 1)]
     ax.set_xticks(ticks, [f"{t:g}".replace("-", "−") for t in ticks])
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)

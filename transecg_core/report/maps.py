@@ -7,10 +7,10 @@ from typing import Any
 
 from transecg_core.config import TASKS
 from transecg_core.report.beat import beat_panel
+from transecg_core.report.carried import CLAIM_METHODS
 from transecg_core.report.figures import enrichment_panel
 from transecg_core.report.html import drawing
 from transecg_core.report.numbers import NOTHING, figure
-from transecg_core.report.verdict import CLAIM_METHODS
 
 Report = Mapping[str, Any]
 METHOD_ORDER = (*CLAIM_METHODS, "rollout", "cls-attention")

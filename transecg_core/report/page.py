@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from transecg_core.report.cards import banners, cards, facts
+from transecg_core.report.carried import CLAIM_METHODS
 from transecg_core.report.figures import risk_panel, training_curve
 from transecg_core.report.headline import LEAKY, POOLED, headline
 from transecg_core.report.html import drawing, render
@@ -20,7 +22,7 @@ from transecg_core.report.numbers import (
     metric_label,
 )
 from transecg_core.report.template import REPORT
-from transecg_core.report.verdict import CLAIM_METHODS, exceeds_ceiling
+from transecg_core.report.verdict import exceeds_ceiling
 from transecg_core.report.words import GLOSSARY, KINDS
 
 Report = Mapping[str, Any]
@@ -65,22 +67,37 @@ def _kind(report: Report, kind: Mapping[str, str]) -> dict[str, Any]:
     )
     left = len(drawn) - FIGURE_ROWS
     panel = risk_panel(f"risk-{kind['kind']}", kind["kind"], drawn[:FIGURE_ROWS]) if drawn else None
+    footnotes = _repeated(rows)
     return {
         **kind,
         "svg": drawing(panel),
         "more": f"{left} more in the table." if left > 0 else "",
-        "rows": _grouped(rows),
+        "rows": _grouped(rows, footnotes),
+        "footnotes": footnotes,
         "has_ceiling": any(row["ceiling"] is not None for row in rows),
         "has_notes": any(row["notes"] for row in rows),
     }
 
 
-def _grouped(rows: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _repeated(rows: list[Mapping[str, Any]]) -> list[str]:
+    """Return the parts of notes that several rows share, in order of appearance: said once, below the table."""
+    times = Counter(part for row in rows for part in _parts(row))
+    return [part for part, number in times.items() if number > 1]
+
+
+def _parts(row: Mapping[str, Any]) -> list[str]:
+    return [part for part in dict.fromkeys((row["notes"] or "").split("; ")) if part]
+
+
+def _grouped(rows: list[Mapping[str, Any]], footnotes: list[str]) -> list[dict[str, Any]]:
     """Return the rows attack by attack; the first of each says how many lines its name spans."""
     attacks: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for row in rows:
         key = (row["name"], row["observer"], row["auxiliary_data"])
-        attacks.setdefault(key, []).append({**_risk_row(row), "span": 0, "last": False})
+        own = "; ".join(part for part in _parts(row) if part not in footnotes)
+        marks = [footnotes.index(part) + 1 for part in _parts(row) if part in footnotes]
+        shown = {**_risk_row(row), "span": 0, "last": False, "own_notes": own, "marks": sorted(marks)}
+        attacks.setdefault(key, []).append(shown)
     for group in attacks.values():
         group[0]["span"], group[-1]["last"] = len(group), True
     return [row for group in attacks.values() for row in group]
@@ -134,7 +151,9 @@ def _reasons(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     where: dict[str, set[str]] = {}
     for row in rows:
         if row["main"] is None and row["notes"]:
-            where.setdefault(row["notes"].rstrip("."), set()).add(row["site"])
+            where.setdefault(row["notes"].removeprefix("not measurable: ").rstrip("."), set()).add(
+                row["site"]
+            )
     return [f"{', '.join(sorted(sites))}: {note}" for note, sites in where.items()]
 
 

@@ -76,6 +76,9 @@ td.name{min-width:170px;max-width:270px;overflow-wrap:anywhere}
 td.metric{min-width:120px;max-width:200px}
 .k{display:inline-block;min-width:1.5em;text-align:center;font-weight:650;color:#fff;background:var(--k);
 font-size:13px;line-height:1.55;margin-right:9px;padding:0 5px}
+ol.foot{columns:2;column-gap:40px;font-size:12.5px;line-height:1.45;color:var(--soft);padding-left:22px;margin:8px 0 0}
+ol.foot li{break-inside:avoid;padding:0 0 2px}
+sup{font-size:10.5px;line-height:0;margin-left:3px}
 ul.plain{padding-left:18px;margin:8px 0}
 ul.plain li{margin:0 0 6px;max-width:78ch}
 .quiet{color:var(--soft);font-size:14px}
@@ -95,7 +98,7 @@ h1{font-size:27px}
 dl.verdict{grid-template-columns:1fr}
 dl.verdict dt{padding-bottom:0}
 dl.verdict dd{border:0;padding-top:2px}
-dl.terms{columns:1}
+dl.terms,ol.foot{columns:1}
 .cols{grid-template-columns:1fr}
 figure svg{max-width:100%}
 .four figure svg{max-width:330px}

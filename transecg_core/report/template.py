@@ -71,8 +71,9 @@ REPORT = (
 <td class="n">{{ row.main_text }}</td><td class="ci">{{ row.ci_text }}</td>
 <td class="n">{{ row.control_text }}</td><td class="n">{{ row.baseline_text }}</td>
 {% if kind.has_ceiling %}<td class="n">{{ row.ceiling_text }}</td>{% endif %}<td class="n">{{ row.n_participants|count }}</td>
-{% if kind.has_notes %}<td class="note">{{ row.notes or '' }}</td>{% endif %}</tr>
+{% if kind.has_notes %}<td class="note">{{ row.own_notes }}{% if row.marks %}<sup>{{ row.marks|join(' ') }}</sup>{% endif %}</td>{% endif %}</tr>
 {% endfor %}</tbody></table></div>
+{% if kind.footnotes %}<ol class="foot">{% for note in kind.footnotes %}<li>{{ note }}</li>{% endfor %}</ol>{% endif %}
 {% endif %}{% endfor %}
 </section>
 

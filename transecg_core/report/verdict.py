@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from transecg_core.report.carried import carried
 from transecg_core.report.headline import (
     LEAKY,
     Headline,
@@ -22,9 +23,7 @@ from transecg_core.report.headline import (
     measured,
 )
 from transecg_core.report.numbers import figure, interval, significant, with_interval
-
-CLAIM_METHODS: tuple[str, ...] = ("gradient-attention", "occlusion")
-"""Attribution methods whose maps may carry a claim; the others are shown for comparison."""
+from transecg_core.report.words import plain_name
 
 
 def verdict(report: Mapping[str, Any]) -> list[str]:
@@ -35,7 +34,7 @@ def verdict(report: Mapping[str, Any]) -> list[str]:
         ("In the signals anyway (A)", _signals(picked)),
         ("Added by the model (B)", _model(report, picked)),
         ("Given away by training (C)", _training(report, picked)),
-        ("Carried by", _carried(report["attribution"])),
+        ("Carried by", carried(report["attribution"])),
         ("Privacy claim", _privacy(report)),
         ("Still useful for", _utility(report["utility"])),
     ]
@@ -76,7 +75,7 @@ def _signals(picked: Headline) -> list[str]:
         f" Guessing finds {figure(row['baseline'], row['metric'])}." if row["baseline"] is not None else ""
     )
     return [
-        f"Without our model, {row['name']} already finds the right person for {_about(row)}.{guess}",
+        f"Without our model, {plain_name(row['name'])} already finds the right person for {_about(row)}.{guess}",
         "Neither training choices nor differential privacy change this.",
     ]
 
@@ -124,13 +123,13 @@ def _against_floor(row: Row, picked: Headline) -> str:
     else:
         relation, known = (
             _relation(row, floor or row),
-            f"{floor['name']} {figure(floor['main'], row['metric'])}" if floor else "",
+            f"{plain_name(floor['name'])} {figure(floor['main'], row['metric'])}" if floor else "",
         )
         why = "the intervals overlap"
     return {
-        "above": f"That is more than the best signal-only method ({known}): releasing it adds to the risk.",
-        "below": f"That is less than the best signal-only method ({known}): it adds nothing beyond the signals.",
-        "open": f"No conclusion on whether it adds anything beyond the best signal-only method ({known}): {why}.",
+        "above": f"That is more than the best signal-only method, {known}: releasing it adds to the risk.",
+        "below": f"That is less than the best signal-only method, {known}: it adds nothing beyond the signals.",
+        "open": f"No conclusion on whether it adds anything beyond the best signal-only method, {known}: {why}.",
     }[relation]
 
 
@@ -145,10 +144,12 @@ def _against_random(row: Row, picked: Headline) -> str:
             _relation(row, untrained or row),
             figure(untrained["main"], row["metric"]) if untrained else "",
         )
+    if gain is None:
+        known = f"untrained {known}"
     return {
-        "above": f"Training made the encoder a better re-identifier than it was untrained ({known}).",
-        "below": f"Training made the encoder a worse re-identifier than it was untrained ({known}).",
-        "open": f"No conclusion on what training changed (untrained encoder: {known}).",
+        "above": f"Training made the encoder a better re-identifier than it was untrained: {known}.",
+        "below": f"Training made the encoder a worse re-identifier than it was untrained: {known}.",
+        "open": f"No conclusion on what training changed: {known}.",
     }[relation]
 
 
@@ -180,7 +181,7 @@ def _training(report: Mapping[str, Any], picked: Headline) -> list[str]:
         out.append(
             f"Further leakage tests above their reference: {', '.join(loud)} (of {len(others)} tests)."
         )
-    broken = sorted({f"{row['name']} at {row['site']}" for row in rows if exceeds_ceiling(row)})
+    broken = sorted({f"{plain_name(row['name'])} at {row['site']}" for row in rows if exceeds_ceiling(row)})
     if broken:
         out.append(
             f"GUARANTEE VIOLATED: {', '.join(broken)} lies above the ceiling that the epsilon allows. "
@@ -199,50 +200,17 @@ def _membership(row: Row | None) -> list[str]:
     if row["ci95"] is None or known is None:
         return [f"No conclusion: the membership test gives {said}, without an interval or a reference."]
     if leaks(row):
-        out = [f"An observer can tell who was in training better than by guessing: {row['name']}, {said}."]
+        out = [
+            f"An observer can tell who was in training better than by guessing, from {plain_name(row['name'])}: {said}."
+        ]
     else:
         out = [
-            f"No conclusion: {row['name']} is compatible with guessing, {said}. "
+            f"No conclusion: {plain_name(row['name'])} is compatible with guessing, {said}. "
             f"That is no proof of safety: up to {figure(row['ci95'][1], row['metric'])} can't be excluded."
         ]
     if row["ceiling"] is not None:
         out.append(f"The privacy guarantee allows at most {figure(row['ceiling'], row['metric'])}.")
     return out
-
-
-def _carried(attribution: Mapping[str, Any]) -> list[str]:
-    """Name a component only where every claim-carrying map that is shown names the same one."""
-    carried: dict[tuple[str, str], list[str]] = {}
-    silent = []
-    for task in sorted(attribution):
-        named = {method: _leader(entry) for method, entry in _claims(attribution[task]).items()}
-        leaders = set(named.values())
-        leader = leaders.pop() if len(leaders) == 1 else None
-        if leader is None:
-            silent.append(task)
-        else:
-            carried.setdefault((leader, " and ".join(sorted(named))), []).append(task)
-    out = [
-        f"{leader} carries more than its duration explains for {', '.join(tasks)} (by {methods})."
-        for (leader, methods), tasks in sorted(carried.items())
-    ]
-    if silent:
-        out.append(f"No conclusion on which component carries {', '.join(silent)}.")
-    return out
-
-
-def _claims(methods: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: methods[name] for name in CLAIM_METHODS if name in methods and methods[name]["shown"]}
-
-
-def _leader(entry: Mapping[str, Any]) -> str | None:
-    """Return the most enriched component whose interval lies above 1, if any."""
-    above = {
-        name: part["enrichment"]
-        for name, part in entry["components"].items()
-        if name != "undefined" and part["enrichment"] is not None and part["ci95"] and part["ci95"][0] > 1
-    }
-    return max(sorted(above), key=lambda name: above[name]) if above else None
 
 
 def _privacy(report: Mapping[str, Any]) -> list[str]:

@@ -23,6 +23,23 @@ KINDS: tuple[dict[str, str], ...] = (
     },
 )
 
+ATTACKS: dict[str, str] = {
+    "raw-correlation": "correlating raw beats",
+    "pca-lda": "PCA+LDA on raw beats",
+    "random-init": "the untrained encoder",
+    "identification": "the released encoder",
+    "embedding-consistency": "how steady a person's embeddings are",
+    "shared-head-loss": "the loss of the shared heads",
+    "linkage-gap": "members against controls in identification",
+}
+"""Attacks in plain words, for sentences; tables keep the names of report.json."""
+
+
+def plain_name(name: str) -> str:
+    """Return an attack's name for a sentence."""
+    return ATTACKS.get(name, name)
+
+
 GLOSSARY: tuple[tuple[str, str], ...] = (
     ("participant", "One person. Intervals and sample sizes count people, never windows."),
     ("window", "0.8 s of signal around one R peak; what the encoder sees."),

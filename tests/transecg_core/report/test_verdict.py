@@ -32,9 +32,9 @@ FLOOR_GAIN = {"metric": "gain in rank-1 over the best signal floor", "protocol":
 
 def test_the_strongest_signal_method_speaks_for_the_signals(rich_report) -> None:
     text = said(rich_report, "In the signals anyway")
-    assert "pca-lda" in text
+    assert "PCA+LDA on raw beats already" in text
     assert "73 %" in text
-    assert "raw-correlation" not in text
+    assert "correlating" not in text
 
 
 @pytest.mark.parametrize(
