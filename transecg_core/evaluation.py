@@ -13,7 +13,7 @@ import numpy as np
 from safetensors.torch import save_file
 from torch import Tensor
 
-from transecg_core.attribution import attribute, example_beat
+from transecg_core.attribution import attribute, example_beat, explain
 from transecg_core.cohorts import open_site
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.config import RunConfig, defaults, parse
@@ -137,15 +137,17 @@ def measured(
     say("audit: signal linkability, model capability, training leakage")
     risks = [row.as_dict() for row in audit(ctx)]
     say("audit: attribution")
+    groups = explain(ctx)
     raw = {site: account.mechanisms for site, account in record.accounts.items()}
     controls = sum(int((~site.member_P).sum()) for site in ctx.sites)
     falling = still_falling(record.rounds)
     report: dict[str, Any] = {
         "schema_version": "1.0",
         "edition": "shareable" if cfg.cohort == "node" else "local",
-        "manifest": manifest(cfg, record.engine, command_line(cfg), _hashes(cfg, sources)),
+        "manifest": manifest(_shareable(cfg), record.engine, command_line(cfg), _hashes(cfg, sources)),
         "data": {
             "kind": "synthetic" if cfg.cohort == "synthetic" else "real",
+            "audited_on": "synthetic people" if cfg.cohort == "node" else "participants",
             "sites": _data_rows(record, ctx),
         },
         "training": {"profile": cfg.profile, "still_falling": falling, "rounds": record.rounds},
@@ -153,8 +155,8 @@ def measured(
         "releases": [asdict(release) for release in releases_for(cfg.privacy, cfg.cohort != "node")],
         "utility": utility(ctx),
         "risks": risks,
-        "attribution": attribute(ctx),
-        "example_beat": example_beat(ctx),
+        "attribution": attribute(ctx, groups),
+        "example_beat": example_beat(ctx, groups),
         "threat_model": threat_model(),
         "limits": limits(cfg, controls, record.rounds, falling),
     }
@@ -169,13 +171,19 @@ def command_line(cfg: RunConfig) -> str:
     return " ".join(["transecg run", *(shlex.quote(f"{key}={value}") for key, value in options.items())])
 
 
+def _shareable(cfg: RunConfig) -> RunConfig:
+    """Return the config without this machine's paths, where the report may leave it."""
+    return cfg.model_copy(update={"output_dir": "", "data_root": ""}) if cfg.cohort == "node" else cfg
+
+
 def _hashes(cfg: RunConfig, sources: tuple[SiteSource, ...]) -> dict[str, str]:
     return {} if cfg.cohort == "node" else {source.name: source.fingerprint for source in sources}
 
 
 def _data_rows(record: RunRecord, ctx: AuditContext) -> list[dict[str, Any]]:
     if record.cfg.cohort == "node":
-        return [record.described[site] for site in sorted(record.described)]
+        withheld = {"records": None, "sessions": None, "windows": None, "skipped": {}}
+        return [withheld | record.described[site] for site in sorted(record.described)]
     return [describe_site(site, shareable=False) for site in ctx.sites]
 
 

@@ -54,6 +54,12 @@ def banners(report: Report) -> list[dict[str, str]]:
             "style": "synthetic", "title": "SYNTHETIC DATA",
             "text": "Every signal and every person here is generated. Nothing on this page is a finding about patients.",
         })  # fmt: skip
+    if report["data"]["audited_on"] != "participants":
+        out.append({
+            "style": "synthetic", "title": "AUDITED ON SYNTHETIC PEOPLE",
+            "text": "The server of a pilot holds nobody's ECG. Linkability, capability and attribution were measured on "
+            "embedded synthetic people; the institutions' own participants were not measured.",
+        })  # fmt: skip
     if is_leaky(report):
         out.append({
             "style": "", "title": "LEAKY PROTOCOL",

@@ -47,6 +47,11 @@ def _evidence(report: Mapping[str, Any], picked: Headline) -> list[str]:
         out.append(
             "The signals are generated: the figures check the method and say nothing about real patients."
         )
+    if report["data"]["audited_on"] != "participants":
+        out.append(
+            "The server holds nobody's ECG: A, B and the attribution were measured on embedded synthetic people. "
+            "They say nothing about how identifiable the institutions' own participants are."
+        )
     if picked.protocol == LEAKY:
         out.append(
             "Only the leaky random-window protocol was measured: its figures are too high, conclude nothing."

@@ -259,6 +259,7 @@ def rich() -> dict[str, Any]:
         "manifest": manifest(cfg, "inline", "transecg run seed=0", {site: "ab" * 32 for site in SITES}),
         "data": {
             "kind": "synthetic",
+            "audited_on": "participants",
             "sites": [
                 {"name": site, "participants": 24, "trained_on": 12 + k % 2, "records": 72, "sessions": 48, "windows": 1650 + k,
                  "skipped": {"window: correlation with the record's median beat below 0.6": 41, "window: flat": 2} if k else {}}

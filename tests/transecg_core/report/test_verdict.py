@@ -207,3 +207,8 @@ def test_the_hardest_protocol_with_enough_people(people, chosen) -> None:
         pick_protocol([{"protocol": p, "n_participants": n, "main": 0.5} for p, n in people.items()])
         == chosen
     )
+
+
+def test_a_pilots_figures_are_not_the_participants(rich_report):
+    rich_report["data"] |= {"kind": "real", "audited_on": "synthetic people"}
+    assert "nobody's ECG" in verdict(rich_report)[0]
