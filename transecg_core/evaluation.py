@@ -26,7 +26,7 @@ from transecg_core.report.describe import describe_site
 from transecg_core.report.limits import limits
 from transecg_core.report.manifest import manifest
 from transecg_core.report.threat import threat_model
-from transecg_core.risk import audit
+from transecg_core.risk.audit import audit
 from transecg_core.risk.context import AuditContext, AuditSite
 from transecg_core.seeds import seed_for
 from transecg_core.sites import prepare
@@ -182,7 +182,7 @@ def _hashes(cfg: RunConfig, sources: tuple[SiteSource, ...]) -> dict[str, str]:
 
 def _data_rows(record: RunRecord, ctx: AuditContext) -> list[dict[str, Any]]:
     if record.cfg.cohort == "node":
-        withheld = {"records": None, "sessions": None, "windows": None, "skipped": {}}
+        withheld: dict[str, Any] = {"records": None, "sessions": None, "windows": None, "skipped": {}}
         return [withheld | record.described[site] for site in sorted(record.described)]
     return [describe_site(site, shareable=False) for site in ctx.sites]
 

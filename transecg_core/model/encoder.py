@@ -63,7 +63,8 @@ class Encoder(nn.Module):
         """Return the embeddings (B, D) of windows (B, L)."""
         batch, length = x_BL.shape
         x_BTD = self.embed(x_BL.reshape(batch, length // self.patch, self.patch))
-        return self.norm(self.blocks(self.tokens(x_BTD)))[:, 0]
+        z_BTD: Tensor = self.norm(self.blocks(self.tokens(x_BTD)))
+        return z_BTD[:, 0]
 
 
 def new_encoder(patch: int, seed: int) -> Encoder:

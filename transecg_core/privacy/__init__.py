@@ -1,0 +1,1 @@
+"""What differential privacy costs, bounds and lets out."""

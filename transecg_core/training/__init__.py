@@ -1,0 +1,1 @@
+"""Local training: plain steps and private ones."""

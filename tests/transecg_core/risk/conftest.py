@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from transecg_core.cohorts.schema import AGE_BANDS, BEATS
-from transecg_core.risk import AuditContext, AuditSite
+from transecg_core.risk.context import AuditContext, AuditSite
 from transecg_core.seeds import seed_for
 from transecg_core.signals.schema import WINDOW, RecordInfo, Windows
 from transecg_core.splits.membership import members

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from transecg_core.risk import audit
+from transecg_core.risk.audit import audit
 from transecg_core.risk.registry import ATTACKS
 
 KEYS = (

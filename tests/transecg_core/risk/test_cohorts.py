@@ -8,7 +8,8 @@ import pytest
 from transecg_core.cohorts import open_reader
 from transecg_core.cohorts.synthetic import open_site
 from transecg_core.model.heads import new_site_model
-from transecg_core.risk import AuditContext, AuditSite, audit
+from transecg_core.risk.audit import audit
+from transecg_core.risk.context import AuditContext, AuditSite
 from transecg_core.signals.cache import cached_windows
 from transecg_core.signals.windows import build_windows
 from transecg_core.splits.membership import members

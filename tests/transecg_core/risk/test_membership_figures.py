@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from transecg_core.privacy.ceilings import CeilingCurve
-from transecg_core.risk import audit
+from transecg_core.risk.audit import audit
 from transecg_core.risk.ceilings import combined_ceiling
 from transecg_core.risk.membership import Scores, half_threshold_hits
 
