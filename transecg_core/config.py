@@ -51,7 +51,7 @@ class ProfileSettings:
 
 PROFILES: dict[str, ProfileSettings] = {
     "quick": ProfileSettings(3, 20, 10, 200, 60),
-    "default": ProfileSettings(12, 40, 24, 1000, 200),
+    "default": ProfileSettings(20, 40, 24, 1000, 200),
     "full": ProfileSettings(30, 60, 24, 2000, 400),
 }
 
