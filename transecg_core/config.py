@@ -51,8 +51,8 @@ class ProfileSettings:
 
 PROFILES: dict[str, ProfileSettings] = {
     "quick": ProfileSettings(3, 20, 10, 200, 60),
-    "default": ProfileSettings(20, 40, 24, 1000, 200),
-    "full": ProfileSettings(30, 60, 24, 2000, 400),
+    "default": ProfileSettings(20, 40, 28, 1000, 200),
+    "full": ProfileSettings(30, 60, 28, 2000, 400),
 }
 
 
