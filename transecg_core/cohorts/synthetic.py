@@ -37,11 +37,11 @@ from pathlib import Path
 import numpy as np
 
 from transecg_core.cohorts.schema import Labels, Recording, SiteSource, SkipLog
-from transecg_core.cohorts.synthetic_beats import BeatShape, CleanLead, make_rhythm, render
-from transecg_core.cohorts.synthetic_devices import DEVICES, Device, digitise, disturb
+from transecg_core.cohorts.synthetic_devices import DEVICES, digitise, disturb
 from transecg_core.cohorts.synthetic_people import Person, draw_person
-from transecg_core.cohorts.synthetic_plants import Plant, add_recorder, add_shape
-from transecg_core.cohorts.synthetic_shapes import CALIBRATED, POPULATION, Variation, normal_beat, perturb
+from transecg_core.cohorts.synthetic_plants import Plant, add_recorder
+from transecg_core.cohorts.synthetic_records import Settings, clean_lead
+from transecg_core.cohorts.synthetic_shapes import CALIBRATED, POPULATION, Variation, normal_beat
 from transecg_core.errors import UserError
 from transecg_core.seeds import seed_for
 
@@ -72,7 +72,6 @@ SCHEDULE: tuple[tuple[int, int, float], ...] = ((1, 1, 40.0), (1, 2, 20.0), (2, 
 """(session, record, seconds) of every participant."""
 TWIN_EVERY = 8
 """About one person in this many is also seen at the next site."""
-QT_RR_EXPONENT = 1.0 / 3.0
 
 
 @dataclass(frozen=True)
@@ -82,17 +81,6 @@ class _Resident:
     local: str
     canonical: str
     home: str
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """Everything that decides a site's samples."""
-
-    site: str
-    participants: int
-    seed: int
-    plant: Plant | None
-    variation: Variation
 
 
 def open_site(
@@ -129,7 +117,7 @@ def open_site(
         raise UserError(f"sites: no synthetic site named '{name}'; choose from {', '.join(SITES)}")
     if participants < 1:
         raise UserError(f"participants-per-site={participants}: site '{name}' needs at least one person")
-    settings = _Settings(name, participants, seed, plant, variation)
+    settings = Settings(name, participants, seed, plant, variation)
     residents = _residents(settings)
     return SiteSource(
         name=name,
@@ -145,7 +133,7 @@ def twins(participants: int) -> int:
     return 0 if participants < 2 else max(1, round(participants / TWIN_EVERY))
 
 
-def _residents(settings: _Settings) -> tuple[_Resident, ...]:
+def _residents(settings: Settings) -> tuple[_Resident, ...]:
     """Return the site's participants sorted by local id; ids tell nothing, visitors included."""
     visitors, site, seed = twins(settings.participants), settings.site, settings.seed
     people = [_native(site, index, seed) for index in range(settings.participants - visitors)]
@@ -167,7 +155,7 @@ def _local_id(site: str, seed: int, role: str, who: str | int) -> str:
     return f"{site[-1].upper()}{seed_for(seed, 'synthetic id', site, role, who):016x}"[:13]
 
 
-def _aliases(settings: _Settings, residents: tuple[_Resident, ...]) -> dict[str, str]:
+def _aliases(settings: Settings, residents: tuple[_Resident, ...]) -> dict[str, str]:
     """Return local id -> canonical person of everybody who is seen at two sites."""
     shared = {
         _native(settings.site, index, settings.seed).local for index in range(twins(settings.participants))
@@ -175,7 +163,7 @@ def _aliases(settings: _Settings, residents: tuple[_Resident, ...]) -> dict[str,
     return {r.local: r.canonical for r in residents if r.home != settings.site or r.local in shared}
 
 
-def _fingerprint(settings: _Settings) -> str:
+def _fingerprint(settings: Settings) -> str:
     digest = hashlib.sha256(repr(astuple(settings)).encode())
     digest.update(_generator_hash())
     return digest.hexdigest()
@@ -190,7 +178,7 @@ def _generator_hash() -> bytes:
     return digest.digest()
 
 
-def _read(settings: _Settings, residents: tuple[_Resident, ...], skipped: SkipLog) -> Iterator[Recording]:
+def _read(settings: Settings, residents: tuple[_Resident, ...], skipped: SkipLog) -> Iterator[Recording]:
     """Yield all recordings by participant, session and record; a generator has nothing to skip."""
     del skipped
     for resident in residents:
@@ -199,7 +187,7 @@ def _read(settings: _Settings, residents: tuple[_Resident, ...], skipped: SkipLo
             yield _recording(settings, resident, person, session, record, seconds)
 
 
-def _person(settings: _Settings, resident: _Resident) -> Person:
+def _person(settings: Settings, resident: _Resident) -> Person:
     home = SITES[resident.home]
     person = draw_person(
         settings.seed,
@@ -217,13 +205,13 @@ def _person(settings: _Settings, resident: _Resident) -> Person:
 
 
 def _recording(
-    settings: _Settings, resident: _Resident, person: Person, session: int, record: int, seconds: float
+    settings: Settings, resident: _Resident, person: Person, session: int, record: int, seconds: float
 ) -> Recording:
     device, spec = DEVICES[settings.site], SITES[settings.site]
     rng = np.random.default_rng(
         seed_for(settings.seed, "synthetic record", resident.canonical, settings.site, session, record)
     )
-    clean = _clean_lead(settings, person, device, session, rng, seconds)
+    clean = clean_lead(settings, person, device, session, rng, seconds)
     noise_factor = settings.variation.noise_factor * float(np.exp(0.3 * rng.standard_normal()))
     analogue_T = disturb(device, clean.signal_T, rng, noise_factor)
     if settings.plant is not None:
@@ -250,74 +238,3 @@ def _recording(
         sex=person.sex,
         labels=labels,
     )
-
-
-def _clean_lead(
-    settings: _Settings,
-    person: Person,
-    device: Device,
-    session: int,
-    rng: np.random.Generator,
-    seconds: float,
-) -> CleanLead:
-    """Return one record's noise-free lead with its truth."""
-    variation, plant = settings.variation, settings.plant
-    lead_vector = np.array(device.lead_vector)
-    session_seed = seed_for(settings.seed, "synthetic session", person.canonical, settings.site, session)
-    record_seed = int(rng.integers(2**62))
-    beats, heart_rate = person.beats, person.traits.heart_rate_bpm
-    if plant is None:
-        session_rng = np.random.default_rng(seed_for(session_seed, "size"))
-        size = float(np.exp(variation.session_log_scale * session_rng.standard_normal()))
-        drift_bpm = variation.session_heart_rate_bpm * session_rng.standard_normal()
-        heart_rate = float(np.clip(heart_rate + drift_bpm, 45, 115))
-        beats = _drifted(
-            _drifted(beats, session_seed, variation, size), record_seed, variation, variation.record
-        )
-    rhythm = make_rhythm(
-        rng,
-        seconds,
-        heart_rate_bpm=heart_rate,
-        hrv=person.traits.hrv,
-        v_rate=person.v_rate,
-        s_rate=person.s_rate,
-    )
-    clean = render(
-        beats,
-        rhythm,
-        lead_vector=lead_vector,
-        fs_hz=device.fs_hz,
-        duration_s=seconds,
-        gain_BK=_beat_gains(rng, rhythm.time_B, len(beats[0].centre_K), variation.beat_log_gain),
-        qt_rr_exponent=QT_RR_EXPONENT if plant is None else 0.0,
-    )
-    if plant is None:
-        return clean
-    signal_T = add_shape(
-        plant,
-        clean.signal_T,
-        rhythm,
-        beats[0],
-        lead_vector=lead_vector,
-        fs_hz=device.fs_hz,
-        seed=settings.seed,
-        person=person.canonical,
-    )
-    return replace(clean, signal_T=signal_T)
-
-
-def _drifted(
-    beats: tuple[BeatShape, BeatShape, BeatShape], seed: int, variation: Variation, scale: float
-) -> tuple[BeatShape, BeatShape, BeatShape]:
-    """Perturb the three beat types alike: the same electrodes see all of them."""
-    normal, ventricular, supra = (
-        perturb(np.random.default_rng(seed), beat, variation.session, scale) for beat in beats
-    )
-    return normal, ventricular, supra
-
-
-def _beat_gains(rng: np.random.Generator, time_B: np.ndarray, waves: int, log_gain: float) -> np.ndarray:
-    """Return amplitude factors (B, K): breathing moves all waves together, the rest each on its own."""
-    breath_B = 0.04 * np.sin(2 * np.pi * (0.25 * time_B + rng.random()))
-    own_BK = log_gain * rng.standard_normal((time_B.size, waves))
-    return np.asarray(np.exp(breath_B[:, None] + own_BK))

@@ -10,7 +10,7 @@ McSharry et al., IEEE Trans Biomed Eng 50 (2003) 289-294, and Sameni et al., EUR
 J Adv Signal Process 2007, 043407, written as a direct sum so that it vectorises.
 
 Component boundaries are a convention, not a measurement: a component reaches from the
-earliest ``centre - 2.5 width`` to the latest ``centre + 2.5 width`` of its waves, whether
+earliest ``centre - EDGE width`` to the latest ``centre + EDGE width`` of its waves, whether
 or not a lead shows them. They are therefore exact for every sample, at any rate.
 """
 
@@ -28,8 +28,8 @@ WAVES: tuple[str, ...] = ("P1", "P2", "Q", "R", "NOTCH", "S", "ST", "T1", "T2", 
 P_WAVES, QRS_WAVES, T_WAVES = slice(0, 2), slice(2, 6), slice(7, 9)
 REPOLARISATION = np.array([0, 0, 0, 0, 0, 0, 0.5, 1, 1, 1], dtype=float)
 """How far a wave's timing follows the RR interval (0: fixed, 1: as the QT interval)."""
-EDGE = 2.5
-"""A wave ends this many widths from its centre (4.4 % of its peak)."""
+EDGE = 2.0
+"""A wave ends this many widths from its centre (13.5 % of its peak), about where delineators put it."""
 REACH = 4.5
 """Rendering stops this many widths from the centre (0.004 % of the peak)."""
 NORMAL, VENTRICULAR, SUPRAVENTRICULAR = 0, 1, 2

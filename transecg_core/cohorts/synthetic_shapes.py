@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from transecg_core.cohorts.synthetic_beats import P_WAVES, QRS_WAVES, T_WAVES, WAVES, BeatShape
+from transecg_core.cohorts.synthetic_beats import EDGE, P_WAVES, QRS_WAVES, T_WAVES, WAVES, BeatShape
 
 K = len(WAVES)
 R = WAVES.index("R")
@@ -83,9 +83,9 @@ class Variation:
         Factor on every device's muscle noise; varies by record with log-sd 0.3.
     """
 
-    person: Spread = Spread(14.0, 16.0, 0.28, 0.15, 0.006, 0.02)
-    session: Spread = Spread(3.5, 2.5, 0.045, 0.016, 0.0008, 0.0035)
-    session_log_scale: float = 0.75
+    person: Spread = Spread(14.0, 16.0, 0.28, 0.15, 0.006, 0.025)
+    session: Spread = Spread(3.0, 2.1, 0.037, 0.014, 0.0007, 0.0030)
+    session_log_scale: float = 0.65
     record: float = 0.9
     session_heart_rate_bpm: float = 6.0
     beat_log_gain: float = 0.06
@@ -126,15 +126,15 @@ def normal_beat(traits: Traits) -> BeatShape:
     width_K[QRS_WAVES] *= traits.qrs_s / POPULATION.qrs_s
     centre_K = np.array(
         [
-            p_onset + 2.5 * width_K[0],
+            p_onset + EDGE * width_K[0],
             p_onset + 0.058,
-            onset + 2.5 * width_K[2],
+            onset + EDGE * width_K[2],
             0.0,
             0.30 * end,
-            end - 2.5 * width_K[5],
+            end - EDGE * width_K[5],
             end + 0.055,
-            t_end - 0.112,
-            t_end - 2.5 * width_K[8],
+            t_end - 0.100,
+            t_end - EDGE * width_K[8],
             t_end + 0.070,
         ]
     )
