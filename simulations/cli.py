@@ -46,11 +46,13 @@ def run(
         str, typer.Option(help="inline (this machine, fastest) or ray (Flower's simulation).")
     ] = "inline",
     workers: Annotated[int | None, typer.Option(help="Sites computed at a time.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of options; KEY=VALUE overrides it.")] = None,
 ) -> None:
     """Train the federation, audit it, and write the report; the last line is its path."""
-    from simulations.launcher import launch, read_pairs
+    from simulations.launcher import launch, read_file, read_pairs
 
-    print(launch(read_pairs(options or []), engine, workers), flush=True)
+    pairs = {**(read_file(config) if config else {}), **read_pairs(options or [])}
+    print(launch(pairs, engine, workers), flush=True)
 
 
 @app.command()

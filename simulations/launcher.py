@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import time
+import tomllib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -50,6 +51,23 @@ def read_pairs(arguments: Sequence[str]) -> dict[str, str]:
             raise UserError(f"'{key}' is given twice; give it once")
         pairs[key] = value
     return pairs
+
+
+def read_file(path: Path) -> dict[str, str]:
+    """Read a TOML file of flat options, the same file that ``flwr run --run-config`` takes.
+
+    Raises
+    ------
+    UserError
+        If it can't be read, or holds a table.
+    """
+    try:
+        options = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"--config {path}: {error}") from None
+    if nested := [key for key, value in options.items() if isinstance(value, dict | list)]:
+        raise UserError(f"--config {path}: '{nested[0]}' must be one plain value")
+    return {key: str(value) for key, value in options.items()}
 
 
 def check(pairs: Mapping[str, str], base: Path) -> RunConfig:

@@ -10,7 +10,7 @@ import pytest
 from simulations import launcher
 from simulations.engines import inline
 from simulations.engines.base import RunFailed
-from transecg_core.config import option_names
+from transecg_core.config import option_names, parse_text
 from transecg_core.errors import UserError
 
 
@@ -128,3 +128,26 @@ def test_flowers_chatter_goes_to_the_file_only(log):
         log.say(line)
     assert log.out.getvalue() == "round 1/3 here\n"
     assert "Starting" in log.close().read_text()
+
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_shipped_config_is_valid(path):
+    options = launcher.read_file(path)
+    assert options
+    parse_text(options)
+
+
+@pytest.mark.parametrize("text", ["seed = ", "[table]\nseed = 1", "sites = ['a']"])
+def test_a_bad_config_file_is_named(tmp_path, text):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"bad\.toml"):
+        launcher.read_file(path)
+
+
+def test_a_missing_config_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"none\.toml"):
+        launcher.read_file(tmp_path / "none.toml")
