@@ -9,6 +9,17 @@ or first 20 s of session 1 against session 2 (synthetic), one template each, one
 Intervals are 95 % over participants on a fixed gallery. PCA and LDA are fitted on gallery records.
 Reference from an independent implementation on ECG-ID (n = 89): raw .775/.124, PCA+LDA .831/.090,
 random-init encoder .34-.37 / .21-.245 (10-sample patches).
+
+Measured with this command, 90 people, seeds 0-4 (mean), ECG-ID with the same code (n = 89); rank-1 / EER:
+
+                            synth-a         ECG-ID
+    raw                     .794 / .142     .798 / .112
+    PCA+LDA                 .835 / .086     .876 / .080
+    random-init, p = 10     .434 / .167     .421 / .202   (two initialisations)
+    random-init, p = 5      .322 / .203     .399 / .228
+
+One cohort's interval is about +-.09 in rank-1 and +-.04 in EER, and cohorts differ by as much: read
+these as "of the same difficulty", not as equal.
 """
 
 from __future__ import annotations
