@@ -20,6 +20,7 @@ from transecg_core.config import RunConfig, parse
 from transecg_core.errors import UserError
 from transecg_core.privacy.releases import allowed
 from transecg_core.report.describe import describe_site
+from transecg_core.sites import available_tasks
 
 torch.set_num_threads(1)  # same bytes whatever the machine, and no spinning threads beside other sites
 app = ClientApp()
@@ -60,7 +61,9 @@ def describe(message: Message, context: Context) -> RecordDict:
     node, cfg, order = read_node(context.node_config), parse(context.run_config), order_of(message)
     site = open_node_site(node, cfg, order.site)
     facts = releasable(cfg, describe_site(site, shareable=cfg.cohort == "node"))
-    return RecordDict({"reply": ConfigRecord({"site": order.site, "facts": json.dumps(facts)})})
+    tasks = ",".join(available_tasks(cfg, site))
+    reply = releasable(cfg, {"site": order.site, "tasks": tasks}) | {"facts": json.dumps(facts)}
+    return RecordDict({"reply": ConfigRecord(reply)})
 
 
 @app.train()

@@ -26,6 +26,9 @@ from transecg_core.privacy.account import spent
 from transecg_core.seeds import seed_for
 
 Say = Callable[[str], None]
+COUNTS = ("participants", "trained_on", "records", "sessions", "windows")
+MAX_FACTS = 20_000
+"""Longest description of a site's data, in characters."""
 
 
 def new_run_folder(cfg: RunConfig) -> Path:
@@ -95,15 +98,26 @@ class Coordinator:
         answers = federation.ask(
             "query.describe", {site: self.order(site, 0) for site in self.cfg.site_names}
         )
-        facts = {}
+        facts, trainable = {}, set()
         for site, answer in answers.items():
             if answer.content is None:
                 raise UserError(f"site '{site}' can't take part: {answer.error}")
-            facts[site] = json.loads(str(answer.content["reply"]["facts"]))
+            reply = answer.content["reply"]
+            facts[site] = read_facts(site, str(reply["facts"]))
+            trainable |= set(str(reply["tasks"]).split(","))
             row = facts[site]
             counts = [f"{row[what]} {what}" for what in ("participants", "records", "windows") if what in row]
             self.say(f"site {site}: {', '.join(counts) or 'counts withheld'}")
+        self.check_tasks(trainable)
         return facts
+
+    def check_tasks(self, trainable: set[str]) -> None:
+        """Refuse a task asked for by name that no site can train, or a run without any."""
+        missing = [task for task in self.cfg.task_names if task not in trainable]
+        if missing and (self.cfg.tasks != "auto" or len(missing) == len(self.cfg.task_names)):
+            raise UserError(
+                f"tasks: no site has two classes for '{missing[0]}'; nothing to learn, leave it out"
+            )
 
     def order(self, site: str, number: int, weights: Mapping[str, Tensor] | None = None) -> RecordDict:
         """Return the message content that asks one site for one thing."""
@@ -162,6 +176,35 @@ class Coordinator:
             epsilon = max(spent(self.cfg, account.mechanisms) for account in self.account.values())
             parts.append(f"{self.cfg.privacy} epsilon {epsilon:.2f} of {self.cfg.target_epsilon:g}")
         self.say("; ".join([*parts, f"{left:.0f} s of training left"]))
+
+
+def read_facts(site: str, text: str) -> dict[str, Any]:
+    """Read what a site says about its data, as if it came from an adversary.
+
+    Raises
+    ------
+    UserError
+        If it is not the site's own row of counts.
+    """
+    try:
+        facts = json.loads(text) if len(text) < MAX_FACTS else None
+    except (json.JSONDecodeError, RecursionError):
+        facts = None
+    if (
+        not isinstance(facts, dict)
+        or facts.get("name") != site
+        or not set(facts) <= {"name", "skipped", *COUNTS}
+    ):
+        raise UserError(f"site '{site}' described its data in no known way; is it running the same version?")
+    skipped = facts.get("skipped", {})
+    counts = [facts[key] for key in COUNTS if key in facts]
+    if not isinstance(skipped, dict) or not all(map(_is_count, [*counts, *skipped.values()])):
+        raise UserError(f"site '{site}' described its data in counts that are none")
+    return facts
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**12
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -12,7 +12,7 @@ from transecg_core.seeds import seed_for
 from transecg_core.signals.cache import cached_windows
 from transecg_core.splits.membership import members
 from transecg_core.splits.protocols import split
-from transecg_core.training.local import TrainingSet, training_set
+from transecg_core.training.local import MISSING, TrainingSet, task_codes, training_set
 
 
 def prepare(cfg: RunConfig, source: SiteSource) -> AuditSite:
@@ -46,9 +46,23 @@ def trained_rows(site: AuditSite) -> np.ndarray:
     return np.asarray(site.split.gallery_N & site.member_P[site.windows.participant_N])
 
 
+def available_tasks(cfg: RunConfig, site: AuditSite) -> tuple[str, ...]:
+    """Return the run's tasks that the site can train: at least two classes among its people.
+
+    Everybody's gallery windows count, not only those of the people who train: which tasks a site
+    has must not depend on a membership coin.
+    """
+    codes = task_codes(site.windows, np.flatnonzero(site.split.gallery_N), cfg.task_names)
+    two = {task for task, code_N in codes.items() if len(np.unique(code_N[code_N != MISSING])) > 1}
+    if len(np.unique(site.windows.participant_N[trained_rows(site)])) > 1:
+        two.add("participant")
+    return tuple(task for task in cfg.task_names if task in two)
+
+
 def site_training_set(cfg: RunConfig, site: AuditSite) -> TrainingSet:
     """Return what the site trains on in this run."""
-    return training_set(site.windows, trained_rows(site), cfg.task_names, cfg.max_windows_per_participant)
+    cap = cfg.max_windows_per_participant
+    return training_set(site.windows, trained_rows(site), available_tasks(cfg, site), cap)
 
 
 def public_counts(cfg: RunConfig, site: AuditSite) -> tuple[float, float]:

@@ -154,3 +154,10 @@ def test_a_leaky_protocol_is_called_leaky(tmp_path: Path) -> None:
     report = report_of(folder)
     assert any("LEAKY" in limit for limit in report["limits"])
     assert "LEAKY" in (folder / "report.html").read_text().upper()
+
+
+def test_a_task_that_nobody_can_train_ends_before_training(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no site has two classes for 'diagnosis'"):
+        launch(tmp_path, nodes=2, tasks="sex,diagnosis", sites="synth-a,synth-b")
+    folder = next(path for path in tmp_path.iterdir() if path.is_dir())
+    assert "round 1" not in (folder / "progress.log").read_text()
