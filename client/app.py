@@ -14,13 +14,15 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from torch import Tensor
 
-from client.round import Order, train_round
-from client.site import engine_name, open_node_site, read_node, site_config
+from client.order import Order
+from client.round import train_round
+from client.site import DECLARED, engine_name, open_node_site, read_node
 from transecg_core.config import RunConfig, parse
 from transecg_core.errors import UserError
+from transecg_core.privacy.account import claimed_unit, guaranteed
 from transecg_core.privacy.releases import allowed
 from transecg_core.report.describe import describe_site
-from transecg_core.sites import available_tasks
+from transecg_core.sites import applied, available_tasks
 
 torch.set_num_threads(1)  # same bytes whatever the machine, and no spinning threads beside other sites
 app = ClientApp()
@@ -29,15 +31,21 @@ Handler = Callable[[Message, Context], RecordDict]
 
 
 def answering(handler: Handler) -> Callable[[Message, Context], Message]:
-    """Turn what a site refuses into a named, one-line reply; anything else is Flower's to report."""
+    """Turn what a site refuses into a one-line reply; a simulation's other failures are Flower's to report."""
 
     @wraps(handler)
     def wrapped(message: Message, context: Context) -> Message:
+        institution = any(key in context.node_config for key in DECLARED)
         try:
             content = handler(message, context)
-        except (UserError, ValueError, FloatingPointError) as error:
-            reason = " ".join(str(error).split())
-            logger.warning("refused: %s", reason)
+        except Exception as error:
+            if institution:  # paths, record names and values stay in the site's own log
+                logger.exception("refused")
+                reason = f"{type(error).__name__}; the site's own log says why"
+            elif isinstance(error, UserError | ValueError | FloatingPointError):
+                reason = " ".join(str(error).split())
+            else:
+                raise
             content = RecordDict({"reply": ConfigRecord({"error": reason})})
         return Message(content, reply_to=message)
 
@@ -60,9 +68,10 @@ def describe(message: Message, context: Context) -> RecordDict:
     """Read the site's data (and fill its cache), and say what may be said about it."""
     node, cfg, order = read_node(context.node_config), parse(context.run_config), order_of(message)
     site = open_node_site(node, cfg, order.site)
-    facts = releasable(cfg, describe_site(site, shareable=cfg.cohort == "node"))
+    facts = releasable(cfg, describe_site(site, shareable=cfg.cohort == "node", private=guaranteed(cfg)))
     tasks = ",".join(available_tasks(cfg, site))
-    reply = releasable(cfg, {"site": order.site, "tasks": tasks}) | {"facts": json.dumps(facts)}
+    reply = releasable(cfg, {"site": order.site, "people": site.people, "tasks": tasks})
+    reply["facts"] = json.dumps(facts)
     return RecordDict({"reply": ConfigRecord(reply)})
 
 
@@ -74,12 +83,14 @@ def train(message: Message, context: Context) -> RecordDict:
     site = open_node_site(node, cfg, order.site)
     key = f"local-{order.site}"  # by site, never by node: a restarted node has another id
     local = arrays(context.state, key) if key in context.state else {}
-    result = train_round(site_config(cfg), node, site, order, arrays(message.content, "weights"), local)
+    result = train_round(applied(cfg), node, site, order, arrays(message.content, "weights"), local)
     if result.local:
         context.state[key] = ArrayRecord(dict(result.local))
     facts: dict[str, Any] = {"site": order.site, "round": order.round, "tasks": ",".join(result.tasks)}
     if result.mechanism is not None:
         facts |= dict(zip(("q", "sigma", "steps"), result.mechanism, strict=True))
+    if result.lifetime is not None:
+        facts |= dict(zip(("lifetime-epsilon", "lifetime-events"), result.lifetime, strict=True))
     if result.log.losses:
         facts["loss"] = sum(result.log.losses) / len(result.log.losses)
     releasable(cfg, {"weights": None})  # the weights stand in the table of releases too
@@ -90,7 +101,7 @@ def train(message: Message, context: Context) -> RecordDict:
 
 def releasable(cfg: RunConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts that the table of releases lets out; an undeclared one is an error."""
-    names = allowed(facts, cfg.privacy, cfg.cohort != "node")
+    names = allowed(facts, claimed_unit(cfg), cfg.cohort != "node")
     return {name: facts[name] for name in names}
 
 

@@ -16,11 +16,11 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from transecg_core.errors import UserError
 from transecg_core.privacy.accounting import Charges, Mechanism, Unit, epsilon, epsilon_participant
@@ -55,11 +55,15 @@ class ReleaseKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that may be spent: `epsilon` at `delta`, for a person or for a window."""
+    """The most that may be spent: `epsilon` at `delta`, for a person or for a window.
+
+    ``scope`` says which charges count: those of the charge's own run, or all in the file.
+    """
 
     epsilon: float
     delta: float
     unit: Unit = "participant"
+    scope: Literal["run", "lifetime"] = "lifetime"
 
 
 @dataclass(frozen=True)
@@ -135,14 +139,16 @@ class Ledger:
         mechanism: Mechanism,
         steps: int,
         update: bytes,
-        budget: Budget | None = None,
+        budgets: Sequence[Budget] = (),
     ) -> Charge:
         """Store `update` and its charge in one commit; only then may it be sent.
+
+        The budgets are checked inside the same transaction, so that concurrent orders can't overspend.
 
         Raises
         ------
         Overspend
-            If `budget` would be exceeded, counting every charge in the file.
+            If a budget would be exceeded.
         UserError
             If this key was charged before (resend what `lookup` returns), or the file fails.
         """
@@ -151,8 +157,8 @@ class Ledger:
             charges = self._read(db)
             if any(charge.key == key for charge in charges):
                 raise UserError(f"ledger {self.path}: {key} is charged already; resend its stored update")
-            if budget is not None:
-                self._refuse_overspend(charges, mechanism, steps, budget)
+            for budget in budgets:
+                self._refuse_overspend(charges, run_id, mechanism, steps, budget)
             previous = charges[-1].chain if charges else _START
             draft = Charge(
                 len(charges) + 1, key, mechanism, steps, time.time(), hashlib.sha256(update).hexdigest(), ""
@@ -161,12 +167,19 @@ class Ledger:
             self._insert(db, charge, update)
         return charge
 
-    def would_exceed(
-        self, mechanism: Mechanism, steps: int, budget: Budget, run_id: str | None = None
-    ) -> bool:
-        """Return whether `steps` more of `mechanism` would cost more than `budget` (ask before training)."""
-        planned = [*self._charges(run_id), (mechanism, steps)]
-        return _cost(planned, budget.unit, budget.delta) > budget.epsilon
+    def refuse_overspend(
+        self, run_id: str, mechanism: Mechanism, steps: int, budgets: Sequence[Budget]
+    ) -> None:
+        """Ask before training whether `steps` more of `mechanism` would fit; `charge` asks again.
+
+        Raises
+        ------
+        Overspend
+            If a budget would be exceeded.
+        """
+        charges = list(self.events())
+        for budget in budgets:
+            self._refuse_overspend(charges, run_id, mechanism, steps, budget)
 
     def spent(self, delta: float, run_id: str | None = None) -> tuple[float | None, float]:
         """Return (epsilon for a window, epsilon for a participant) of a run, or of the file's lifetime.
@@ -214,13 +227,14 @@ class Ledger:
         return [(charge.mechanism, charge.steps) for charge in self.events(run_id)]
 
     def _refuse_overspend(
-        self, charges: list[Charge], mechanism: Mechanism, steps: int, budget: Budget
+        self, charges: list[Charge], run_id: str, mechanism: Mechanism, steps: int, budget: Budget
     ) -> None:
-        planned = [*((c.mechanism, c.steps) for c in charges), (mechanism, steps)]
+        counted = [c for c in charges if budget.scope == "lifetime" or c.key.run_id == run_id]
+        planned = [*((c.mechanism, c.steps) for c in counted), (mechanism, steps)]
         cost = _cost(planned, budget.unit, budget.delta)
         if cost > budget.epsilon:
             raise Overspend(
-                f"ledger {self.path}: this charge would bring the {budget.unit} epsilon to {cost:.3g}, "
+                f"ledger {self.path}: this charge would bring the {budget.scope}'s {budget.unit} epsilon to {cost:.3g}, "
                 f"over the budget of {budget.epsilon:g} at delta {budget.delta:g}; nothing was charged"
             )
 

@@ -101,6 +101,8 @@ class Federation:
                 self.serving = where
                 self.engine = self.nodes[min(where.values())].engine
                 return
+            if self.cfg.cohort != "node" and self.ignored and not self.nodes:
+                raise UserError(f"no simulated node is of use: {self.trouble}")  # more of the same won't come
             left = deadline - time.monotonic()
             if left <= 0:
                 raise UserError(self._who_is_missing(where))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,10 +24,12 @@ from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
 from transecg_core.evaluation import RunRecord, SiteAccount, report_run
 from transecg_core.model.heads import new_site_model, shared_state
-from transecg_core.privacy.account import spent
+from transecg_core.privacy.account import RawMechanism, planned_mechanism, spent
 from transecg_core.seeds import seed_for
+from transecg_core.sites import applied, public_counts
 
 Say = Callable[[str], None]
+REASON = re.compile(r"[ -~]{1,100}")
 COUNTS = ("participants", "trained_on", "records", "sessions", "windows")
 MAX_FACTS = 20_000
 """Longest description of a site's data, in characters."""
@@ -62,6 +66,7 @@ class Coordinator:
     folder: Path
     say: Say
     account: dict[str, SiteAccount] = field(default_factory=dict)
+    planned: dict[str, RawMechanism | None] = field(default_factory=dict)
     rounds: list[dict[str, Any]] = field(default_factory=list)
 
     def run(self) -> Path:
@@ -103,13 +108,33 @@ class Coordinator:
             if answer.content is None:
                 raise UserError(f"site '{site}' can't take part: {answer.error}")
             reply = answer.content["reply"]
-            facts[site] = read_facts(site, str(reply["facts"]))
-            trainable |= set(str(reply["tasks"]).split(","))
+            facts[site] = read_facts(site, str(reply.get("facts")))
+            trainable |= set(str(reply.get("tasks")).split(","))
+            self.planned[site] = self.plan(site, reply.get("people"))
+            self.account[site] = SiteAccount()
             row = facts[site]
-            counts = [f"{row[what]} {what}" for what in ("participants", "records", "windows") if what in row]
+            counts = [
+                f"{row[what]} {what}" for what in ("participants", "records", "windows") if row.get(what)
+            ]
             self.say(f"site {site}: {', '.join(counts) or 'counts withheld'}")
         self.check_tasks(trainable)
         return facts
+
+    def plan(self, site: str, people: object) -> RawMechanism | None:
+        """Recompute a site's mechanism from its declared roster; a reply that differs is refused.
+
+        Raises
+        ------
+        UserError
+            If the roster is no count, or delta is too large for it.
+        """
+        if self.cfg.privacy == "none":
+            return None
+        if not isinstance(people, int) or isinstance(people, bool) or not 2 <= people < 10**7:
+            raise UserError(f"site '{site}' declares no sensible size of its roster")
+        share = applied(self.cfg)
+        mechanism = planned_mechanism(share, *public_counts(share, people))
+        return mechanism.q, mechanism.sigma, self.cfg.steps
 
     def check_tasks(self, trainable: set[str]) -> None:
         """Refuse a task asked for by name that no site can train, or a run without any."""
@@ -137,6 +162,7 @@ class Coordinator:
             "train", {site: self.order(site, number, weights) for site in self.cfg.site_names}
         )
         updates, absent = self.sort_out(answers, number, weights)
+        self.book(updates)
         for site, reason in absent.items():
             self.say(f"round {number}/{self.cfg.rounds}: site '{site}' is absent: {reason}")
         self.rounds.append(
@@ -146,10 +172,18 @@ class Coordinator:
             raise UserError(f"round {number}: only {len(updates)} of {len(answers)} sites answered; "
                             f"first reason: {next(iter(absent.values()))}")  # fmt: skip
         merged = aggregate(updates, weights)
-        for site, update in updates.items():
-            self.account[site] = self.account.get(site, SiteAccount()).plus(update.mechanism, update.tasks)
         write_atomically(self.folder / "checkpoint.safetensors", save(merged, {"round": str(number)}))
         return merged
+
+    def book(self, updates: Mapping[str, Update]) -> None:
+        """Account for a round: every site asked is charged, whether its update came, was late or refused."""
+        for site, account in self.account.items():
+            mechanism, update = self.planned[site], updates.get(site)
+            self.account[site] = SiteAccount(
+                account.mechanisms + (() if mechanism is None else (mechanism,)),
+                account.accepted + (update is not None),
+                update.lifetime if update is not None else account.lifetime,
+            )
 
     def sort_out(
         self, answers: Mapping[str, Answer], number: int, weights: Mapping[str, Tensor]
@@ -161,7 +195,7 @@ class Coordinator:
                 absent[site] = answer.error or "no answer"
                 continue
             try:
-                updates[site] = check(answer.content, site, number, weights, self.cfg)
+                updates[site] = check(answer.content, site, number, weights, self.cfg, self.planned[site])
             except Refused as refusal:
                 absent[site] = f"refused: {refusal}"
         return updates, absent
@@ -188,7 +222,7 @@ def read_facts(site: str, text: str) -> dict[str, Any]:
     """
     try:
         facts = json.loads(text) if len(text) < MAX_FACTS else None
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         facts = None
     if (
         not isinstance(facts, dict)
@@ -197,10 +231,16 @@ def read_facts(site: str, text: str) -> dict[str, Any]:
     ):
         raise UserError(f"site '{site}' described its data in no known way; is it running the same version?")
     skipped = facts.get("skipped", {})
-    counts = [facts[key] for key in COUNTS if key in facts]
+    counts = [facts.get(key) for key in COUNTS if facts.get(key) is not None]
     if not isinstance(skipped, dict) or not all(map(_is_count, [*counts, *skipped.values()])):
         raise UserError(f"site '{site}' described its data in counts that are none")
-    return facts
+    if not all(REASON.fullmatch(reason) for reason in skipped):
+        raise UserError(
+            f"site '{site}' gave reasons for skipping that are no plain text of up to 100 characters"
+        )
+    if (facts.get("trained_on") or 0) > (facts.get("participants") or math.inf):
+        raise UserError(f"site '{site}' says that more people trained than it has")
+    return {"participants": None, "trained_on": None, **facts}
 
 
 def _is_count(value: object) -> bool:

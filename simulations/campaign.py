@@ -14,6 +14,7 @@ from transecg_core.config import UTILITY_TASKS, RunConfig
 from transecg_core.errors import UserError
 from transecg_core.report import read_report
 from transecg_core.report.compare import write_comparison
+from transecg_core.report.manifest import code_hash
 
 OWNED = ("privacy", "target-epsilon", "noise", "seed")
 """Options that the comparison sets itself."""
@@ -144,12 +145,13 @@ def _place(folder: Path, arm: Arm, seed: int) -> Path:
 
 
 def _finished(folder: Path, arm: Arm, seed: int, cfg: RunConfig) -> dict[str, Any] | None:
-    """Return the report of a run that already ended with exactly this config."""
+    """Return the report of a run that already ended with exactly this config and this code."""
     wanted = {key: value for key, value in cfg.model_dump(by_alias=True).items() if key != "output-dir"}
     for path in sorted(_place(folder, arm, seed).glob("*/report.json")):
         report: dict[str, Any] = read_report(path)
         config = {key: value for key, value in report["manifest"]["config"].items() if key != "output-dir"}
-        if json.dumps(config, sort_keys=True) == json.dumps(wanted, sort_keys=True):
+        same_code = report["manifest"]["code_hash"] == code_hash()
+        if same_code and json.dumps(config, sort_keys=True) == json.dumps(wanted, sort_keys=True):
             return report
     return None
 

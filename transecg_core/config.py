@@ -199,10 +199,10 @@ def _check_tasks(cfg: RunConfig) -> None:
         for task in cfg.tasks.split(","):
             if task not in TASKS:
                 raise ValueError(f"tasks: no task named '{task}'{_nearest(task, TASKS)}")
-    if cfg.privacy == "participant" and "participant" in cfg.task_names:
+    if cfg.privacy != "none" and "participant" in cfg.task_names:
         raise ValueError(
-            "tasks: the participant task couples people through its softmax, so participant-level privacy "
-            "can't cover it yet; leave it out (tasks=auto does)"
+            "tasks: the participant task couples people through its softmax, so no figure for a person would "
+            "hold under privacy; leave it out (tasks=auto does)"
         )
 
 

@@ -19,11 +19,16 @@ from transecg_core.cohorts.schema import SiteSource
 from transecg_core.config import RunConfig, defaults, parse
 from transecg_core.model.card import model_card
 from transecg_core.model.heads import load_shared, new_site_model
-from transecg_core.privacy.account import RawMechanism, ceiling_curves, privacy_section
+from transecg_core.privacy.account import (
+    RawMechanism,
+    at_two_sites,
+    ceiling_curves,
+    claimed_unit,
+    privacy_section,
+)
 from transecg_core.privacy.releases import releases_for
 from transecg_core.report import complete, write_report
-from transecg_core.report.describe import describe_site
-from transecg_core.report.limits import limits
+from transecg_core.report.limits import LimitFacts, limits
 from transecg_core.report.manifest import manifest
 from transecg_core.report.threat import threat_model
 from transecg_core.risk.audit import audit
@@ -35,15 +40,22 @@ from transecg_core.utility import utility
 
 @dataclass(frozen=True)
 class SiteAccount:
-    """What one site did over the rounds: mechanisms used (empty without privacy) and tasks trained."""
+    """What one site did over the rounds.
+
+    Attributes
+    ----------
+    mechanisms
+        One (q, sigma, steps) per round that the site was *asked* for, accepted or not: a late or
+        refused update was charged and seen all the same. Empty without privacy.
+    accepted
+        Rounds whose update entered the sum.
+    lifetime
+        (person epsilon, charges) of an institution's ledger, as the site last told it.
+    """
 
     mechanisms: tuple[RawMechanism, ...] = ()
-    tasks: tuple[str, ...] = ()
-
-    def plus(self, mechanism: RawMechanism | None, tasks: tuple[str, ...]) -> SiteAccount:
-        """Return the account after one more round."""
-        more = () if mechanism is None else (mechanism,)
-        return SiteAccount(self.mechanisms + more, tuple(sorted({*self.tasks, *tasks})))
+    accepted: int = 0
+    lifetime: tuple[float, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,20 +102,24 @@ def audit_context(
         if "participant" in each.heads:
             del each.heads["participant"]
         each.eval()
-    raw = {site: account.mechanisms for site, account in record.accounts.items()}
     return AuditContext(
-        sites=_audit_sites(cfg, sources), model=model, random_model=random_model, tasks=cfg.task_names,
+        sites=_audit_sites(record, sources), model=model, random_model=random_model, tasks=cfg.task_names,
         membership=cfg.cohort != "node" and cfg.audit_split == "halves",
         bootstrap=cfg.settings.bootstrap, seed=cfg.seed, attribution_windows=cfg.settings.attribution_windows,
-        ceilings=ceiling_curves(cfg, raw) if cfg.cohort != "node" else None,
+        ceilings=ceiling_curves(cfg, _raw(record)) if cfg.cohort != "node" else None,
     )  # fmt: skip
 
 
-def _audit_sites(cfg: RunConfig, sources: tuple[SiteSource, ...]) -> tuple[AuditSite, ...]:
-    if cfg.cohort != "node":
-        return tuple(prepare(cfg, source) for source in sources)
-    sites = (prepare(_public_people(cfg), source) for source in sources)
-    return tuple(replace(site, member_P=np.zeros_like(site.member_P)) for site in sites)
+def _audit_sites(record: RunRecord, sources: tuple[SiteSource, ...]) -> tuple[AuditSite, ...]:
+    cfg = record.cfg
+    people = _public_people(cfg) if cfg.cohort == "node" else cfg
+    sites = (prepare(people, source).data for source in sources)
+    # Nobody of a site whose every update was missed or refused is in the model.
+    trained = {site for site, account in record.accounts.items() if account.accepted and cfg.cohort != "node"}
+    return tuple(
+        site if site.name in trained else replace(site, member_P=np.zeros_like(site.member_P))
+        for site in sites
+    )
 
 
 def report_run(
@@ -138,27 +154,27 @@ def measured(
     risks = [row.as_dict() for row in audit(ctx)]
     say("audit: attribution")
     groups = explain(ctx)
-    raw = {site: account.mechanisms for site, account in record.accounts.items()}
-    controls = sum(int((~site.member_P).sum()) for site in ctx.sites)
     falling = still_falling(record.rounds)
     report: dict[str, Any] = {
         "schema_version": "1.0",
         "edition": "shareable" if cfg.cohort == "node" else "local",
-        "manifest": manifest(_shareable(cfg), record.engine, command_line(cfg), _hashes(cfg, sources)),
+        "manifest": manifest(
+            _shareable(cfg), record.engine, command_line(_shareable(cfg)), _hashes(cfg, sources)
+        ),
         "data": {
             "kind": "synthetic" if cfg.cohort == "synthetic" else "real",
             "audited_on": "synthetic people" if cfg.cohort == "node" else "participants",
-            "sites": _data_rows(record, ctx),
+            "sites": _data_rows(record),
         },
         "training": {"profile": cfg.profile, "still_falling": falling, "rounds": record.rounds},
-        "privacy": privacy_section(cfg, raw),
-        "releases": [asdict(release) for release in releases_for(cfg.privacy, cfg.cohort != "node")],
+        "privacy": _privacy(record),
+        "releases": [asdict(release) for release in releases_for(claimed_unit(cfg), cfg.cohort != "node")],
         "utility": utility(ctx),
         "risks": risks,
         "attribution": attribute(ctx, groups),
         "example_beat": example_beat(ctx, groups),
         "threat_model": threat_model(),
-        "limits": limits(cfg, controls, record.rounds, falling),
+        "limits": limits(cfg, _facts(record, ctx), record.rounds, falling),
     }
     return complete(report)  # validated, with the verdict derived from the figures
 
@@ -180,11 +196,34 @@ def _hashes(cfg: RunConfig, sources: tuple[SiteSource, ...]) -> dict[str, str]:
     return {} if cfg.cohort == "node" else {source.name: source.fingerprint for source in sources}
 
 
-def _data_rows(record: RunRecord, ctx: AuditContext) -> list[dict[str, Any]]:
-    if record.cfg.cohort == "node":
-        withheld: dict[str, Any] = {"records": None, "sessions": None, "windows": None, "skipped": {}}
-        return [withheld | record.described[site] for site in sorted(record.described)]
-    return [describe_site(site, shareable=False) for site in ctx.sites]
+def _data_rows(record: RunRecord) -> list[dict[str, Any]]:
+    """Return each site's own row; what it withheld is null, and an absent site trained nobody."""
+    withheld: dict[str, Any] = {"records": None, "sessions": None, "windows": None, "skipped": {}}
+    rows = []
+    for site in sorted(record.described):
+        row = withheld | record.described[site]
+        rows.append(row if record.accounts[site].accepted else row | {"trained_on": 0})
+    return rows
+
+
+def _raw(record: RunRecord) -> dict[str, tuple[RawMechanism, ...]]:
+    return {site: account.mechanisms for site, account in record.accounts.items()}
+
+
+def _privacy(record: RunRecord) -> dict[str, Any]:
+    lifetimes = {site: account.lifetime for site, account in record.accounts.items()}
+    return privacy_section(record.cfg, _raw(record), lifetimes)
+
+
+def _facts(record: RunRecord, ctx: AuditContext) -> LimitFacts:
+    """Return the counts behind the sentences about limits."""
+    people = {site.name: set(site.person_P) for site in ctx.sites}
+    pairs = [(a, b) for a in people for b in people if a < b and people[a] & people[b]]
+    return LimitFacts(
+        controls=sum(int((~site.member_P).sum()) for site in ctx.sites),
+        at_two_sites=len(set.union(*(people[a] & people[b] for a, b in pairs))) if pairs else 0,
+        epsilon_at_two_sites=at_two_sites(record.cfg, _raw(record), pairs),
+    )
 
 
 def still_falling(rounds: list[dict[str, Any]]) -> bool | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from transecg_core.cohorts.schema import SiteSource
@@ -15,7 +17,32 @@ from transecg_core.splits.protocols import split
 from transecg_core.training.local import MISSING, TrainingSet, task_codes, training_set
 
 
-def prepare(cfg: RunConfig, source: SiteSource) -> AuditSite:
+@dataclass(frozen=True)
+class Site:
+    """A site with the two public constants that every privacy claim about it rests on.
+
+    Attributes
+    ----------
+    people
+        Persons on the roster. Declared, never counted from what turned out usable.
+    tasks
+        Tasks the site declares labels for, without looking at anybody.
+    """
+
+    data: AuditSite
+    people: int
+    tasks: tuple[str, ...]
+
+
+def applied(cfg: RunConfig) -> RunConfig:
+    """Return the run's config as a site applies it.
+
+    Outside a simulation nobody audits controls, so holding people out would only cost utility.
+    """
+    return cfg.model_copy(update={"audit_split": "none"}) if cfg.cohort == "node" else cfg
+
+
+def prepare(cfg: RunConfig, source: SiteSource) -> Site:
     """Read, window and split one site.
 
     Raises
@@ -33,12 +60,12 @@ def prepare(cfg: RunConfig, source: SiteSource) -> AuditSite:
         )
     person_P = tuple(source.person(p) for p in windows.participants)
     member_P = members(source.person, windows.participants, cfg.audit_split, seed_for(cfg.seed, "coin"))
-    site = AuditSite(source.name, windows, roles, person_P, member_P)
-    if not trained_rows(site).any():
+    data = AuditSite(source.name, windows, roles, person_P, member_P)
+    if not trained_rows(data).any():
         raise UserError(
             f"site '{source.name}': the audit split left nobody to train on; add people or audit-split=none"
         )
-    return site
+    return Site(data, source.people, source.tasks)
 
 
 def trained_rows(site: AuditSite) -> np.ndarray:
@@ -46,33 +73,35 @@ def trained_rows(site: AuditSite) -> np.ndarray:
     return np.asarray(site.split.gallery_N & site.member_P[site.windows.participant_N])
 
 
-def available_tasks(cfg: RunConfig, site: AuditSite) -> tuple[str, ...]:
-    """Return the run's tasks that the site can train: at least two classes among its people.
+def available_tasks(cfg: RunConfig, site: Site) -> tuple[str, ...]:
+    """Return the run's tasks that the site trains.
 
-    Everybody's gallery windows count, not only those of the people who train: which tasks a site
-    has must not depend on a membership coin.
+    Under privacy these are the declared ones, whatever the labels say: one person's label must not
+    decide which heads are averaged. Without, a task needs two classes among the gallery's people.
     """
-    codes = task_codes(site.windows, np.flatnonzero(site.split.gallery_N), cfg.task_names)
+    if cfg.privacy != "none":
+        return tuple(task for task in cfg.task_names if task in site.tasks)
+    data = site.data
+    codes = task_codes(data.windows, np.flatnonzero(data.split.gallery_N), cfg.task_names)
     two = {task for task, code_N in codes.items() if len(np.unique(code_N[code_N != MISSING])) > 1}
-    if len(np.unique(site.windows.participant_N[trained_rows(site)])) > 1:
+    if len(np.unique(data.windows.participant_N[trained_rows(data)])) > 1:
         two.add("participant")
     return tuple(task for task in cfg.task_names if task in two)
 
 
-def site_training_set(cfg: RunConfig, site: AuditSite) -> TrainingSet:
-    """Return what the site trains on in this run."""
-    cap = cfg.max_windows_per_participant
-    return training_set(site.windows, trained_rows(site), available_tasks(cfg, site), cap)
+def site_training_set(cfg: RunConfig, site: Site) -> TrainingSet:
+    """Return what the site trains on in this run; one unit per *person*, however many ids they have."""
+    data, cap = site.data, cfg.max_windows_per_participant
+    _, person_P = np.unique(data.person_P, return_inverse=True)
+    person_N = person_P[data.windows.participant_N]
+    return training_set(data.windows, trained_rows(data), available_tasks(cfg, site), cap, person_N)
 
 
-def public_counts(cfg: RunConfig, site: AuditSite) -> tuple[float, float]:
-    """Return the site's (people, windows) behind sampling rates and denominators.
+def public_counts(cfg: RunConfig, people: int) -> tuple[float, float]:
+    """Return the (people, windows) behind sampling rates and denominators.
 
-    Both are fixed before the membership coin is tossed (half of everybody, not the number of
-    heads) and declared public constants of the differential-privacy claim.
+    Both follow from the declared roster alone: half of it under the membership coin (fixed before
+    the coin is tossed), and the cap on a person's windows.
     """
     share = 0.5 if cfg.audit_split == "halves" else 1.0
-    rows_N = site.split.gallery_N
-    per_person = np.bincount(site.windows.participant_N[rows_N], minlength=len(site.person_P))
-    capped = np.minimum(per_person, cfg.max_windows_per_participant)
-    return share * float((per_person > 0).sum()), share * float(capped.sum())
+    return share * people, share * people * cfg.max_windows_per_participant

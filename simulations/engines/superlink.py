@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simulations.appfolder import assemble, toml_lines
-from simulations.engines.base import ONE_THREAD, Options, Order, RunFailed
+from simulations.engines.base import INLINE_ENGINE, ONE_THREAD, Options, Order, RunFailed
 from simulations.processes import ProcessTree, free_ports, uninterrupted
 
 CONNECTION = "transecg"
@@ -68,8 +68,10 @@ def environment(work: Path) -> dict[str, str]:
     bypass = ",".join(
         filter(None, [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1,localhost"])
     )
+    # The mark of the in-process engine must not reach real SuperNodes: they would take themselves for simulated.
+    inherited = {name: value for name, value in os.environ.items() if name != INLINE_ENGINE}
     return {
-        **os.environ,
+        **inherited,
         **ONE_THREAD,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "FLWR_HOME": str(work / "flwr"),

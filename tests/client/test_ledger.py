@@ -69,20 +69,26 @@ def test_window_epsilon_is_none_beside_a_participant_charge(ledger: Ledger) -> N
 
 
 def test_projected_overspend_is_refused_and_charges_nothing(ledger: Ledger) -> None:
-    budget = Budget(epsilon([(PERSON, 100)], DELTA), DELTA)
-    assert not ledger.would_exceed(PERSON, 100, budget)
-    ledger.charge(*key(1), PERSON, 60, b"u", budget)
-    assert ledger.would_exceed(PERSON, 41, budget)
-    assert not ledger.would_exceed(PERSON, 40, budget)
-    assert not ledger.would_exceed(PERSON, 100, budget, run_id="a fresh run")
+    life = [Budget(epsilon([(PERSON, 100)], DELTA), DELTA)]
+    run = [Budget(life[0].epsilon, DELTA, scope="run")]
+    mine = key(1)[0]
+    ledger.refuse_overspend(mine, PERSON, 100, life)
+    ledger.charge(*key(1), PERSON, 60, b"u", life)
+    with pytest.raises(Overspend, match="lifetime"):
+        ledger.refuse_overspend(mine, PERSON, 41, life)
+    ledger.refuse_overspend(mine, PERSON, 40, life)
+    ledger.refuse_overspend("a fresh run", PERSON, 100, run)  # the run's budget forgets other runs
+    with pytest.raises(Overspend, match="lifetime"):
+        ledger.refuse_overspend("a fresh run", PERSON, 100, [*run, *life])  # the lifetime's does not
     with pytest.raises(Overspend, match="nothing was charged"):
-        ledger.charge(*key(2), PERSON, 41, b"u", budget)
+        ledger.charge(*key(2), PERSON, 41, b"u", run)
     assert len(ledger.events()) == 1
-    ledger.charge(*key(2), PERSON, 40, b"u", budget)
+    ledger.charge(*key(2), PERSON, 40, b"u", life)
 
 
 def test_no_noise_exceeds_every_budget(ledger: Ledger) -> None:
-    assert ledger.would_exceed(Mechanism("participant", 0.5, 0.0, 48), 1, Budget(1e9, DELTA))
+    with pytest.raises(Overspend):
+        ledger.refuse_overspend("run", Mechanism("participant", 0.5, 0.0, 48), 1, [Budget(1e9, DELTA)])
 
 
 def test_update_and_charge_commit_together_or_not_at_all(
@@ -135,7 +141,7 @@ def test_two_writers_at_once_lose_nothing_and_never_overspend(ledger: Ledger) ->
     def write(run: str) -> None:
         for round_ in range(1, 5):
             try:
-                Ledger(ledger.path).charge(*key(round_, run), PERSON, 10, b"u", budget)
+                Ledger(ledger.path).charge(*key(round_, run), PERSON, 10, b"u", [budget])
             except Overspend:
                 refused.append(run)
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from client.round import Order, ledger_path
-from client.site import INLINE_ENGINE, Node, inside_simulation, open_node_site, read_node, site_config
+from client.budget import ledger_path
+from client.order import Order
+from client.site import INLINE_ENGINE, Node, inside_simulation, open_node_site, read_node
 from transecg_core.config import parse
 from transecg_core.errors import UserError
+from transecg_core.sites import applied
 
 
 @pytest.fixture
@@ -20,12 +22,13 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not inside_simulation()
 
 
-DECLARED = {"site": "hospital-a", "reader": "ludb", "data-dir": "/data/ludb", "ledger": "/data/l.sqlite"}
+DECLARED = {"site": "hospital-a", "reader": "ludb", "data-dir": "/data/ludb", "ledger": "/data/l.sqlite",
+            "people": 200, "max-epsilon": 8.0}  # fmt: skip
 
 
 def test_an_institution_declares_everything() -> None:
     node = read_node(DECLARED | {"partition-id": 3, "num-partitions": 4})
-    assert node == Node(3, 4, "hospital-a", "ludb", Path("/data/ludb"), Path("/data/l.sqlite"))
+    assert node == Node(3, 4, "hospital-a", "ludb", Path("/data/ludb"), Path("/data/l.sqlite"), 200, 8.0)
 
 
 @pytest.mark.parametrize("key", sorted(DECLARED))
@@ -38,6 +41,20 @@ def test_a_half_declared_node_is_refused(key: str) -> None:
 def test_relative_paths_are_refused(key: str) -> None:
     with pytest.raises(UserError, match="absolute"):
         read_node(DECLARED | {key: "somewhere"})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("people", 1), ("people", True), ("people", "many"), ("max-epsilon", 0.0), ("max-epsilon", -1.0),
+     ("max-epsilon", float("inf")), ("max-epsilon", float("nan")), ("max-epsilon", "all"), ("site", "../x")],
+)  # fmt: skip
+def test_wrong_declarations_are_refused_by_key(key: str, value: object) -> None:
+    with pytest.raises(UserError, match=key):
+        read_node(DECLARED | {key: value})
+
+
+def test_an_institution_may_allow_training_without_privacy() -> None:
+    assert read_node(DECLARED | {"max-epsilon": "none"}).max_epsilon is None
 
 
 @pytest.mark.usefixtures("outside")
@@ -66,5 +83,5 @@ def test_outside_a_simulation_the_ledger_is_the_sites_own(tmp_path: Path) -> Non
 
 
 def test_nobody_is_held_out_where_nobody_audits() -> None:
-    assert site_config(parse({"cohort": "node", "sites": "a,b"})).audit_split == "none"
-    assert site_config(parse({})).audit_split == "halves"
+    assert applied(parse({"cohort": "node", "sites": "a,b"})).audit_split == "none"
+    assert applied(parse({})).audit_split == "halves"

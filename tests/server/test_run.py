@@ -94,7 +94,7 @@ def raise_it(result: Result) -> Result:
 
 def poison(result: Result) -> Result:
     shared = {name: torch.full_like(value, np.nan) for name, value in result.shared.items()}
-    return Result(shared, result.local, result.tasks, result.log, result.mechanism)
+    return Result(shared, result.local, result.tasks, result.log, result.mechanism, None)
 
 
 @pytest.mark.parametrize(("how", "reason"), [(raise_it, "disk on fire"), (poison, "non-finite")])

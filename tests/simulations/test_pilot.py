@@ -55,6 +55,8 @@ def test_four_supernodes_train_on_their_own_folders_under_privacy(tmp_path, left
             "reader": "ecgiddb",
             "data-dir": str(tmp_path / h),
             "ledger": str(tmp_path / f"{h}.sqlite"),
+            "people": PEOPLE,
+            "max-epsilon": 20.0,
         }
         for h in HOSPITALS
     ]
@@ -71,6 +73,11 @@ def test_four_supernodes_train_on_their_own_folders_under_privacy(tmp_path, left
     assert all(loss is None for row in report["training"]["rounds"] for loss in row["loss"].values())
     assert report["privacy"]["simulation_noise"] is False
     assert all(7.5 < row["epsilon_participant"] <= 8.0 for row in report["privacy"]["sites"])
+    for row in report["privacy"]["sites"]:
+        assert row["lifetime"] == {
+            "epsilon_participant": pytest.approx(row["epsilon_participant"], rel=1e-6),
+            "events": 1,
+        }
     assert report["manifest"]["data_hashes"] == {}
     for hospital in HOSPITALS:
         events = Ledger(tmp_path / f"{hospital}.sqlite", site=hospital).events()

@@ -47,4 +47,4 @@ def _diagnosis(header: Header) -> Diagnosis | None:
     return "normal" if all(_SINUS.fullmatch(line) for line in findings) else "abnormal"
 
 
-READER = Reader("ludb", _index)
+READER = Reader("ludb", _index, tasks=("sex", "age", "diagnosis"))

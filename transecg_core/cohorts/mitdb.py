@@ -49,4 +49,4 @@ def _beats(root: Path, entry: Entry) -> Labels:
     return Labels(beat_sample_B=sample_A[is_beat_A], beat_class_B=np.array(class_B, dtype=np.uint8))
 
 
-READER = Reader("mitdb", _index, extensions=("hea", "dat", "atr"), beats=_beats)
+READER = Reader("mitdb", _index, extensions=("hea", "dat", "atr"), beats=_beats, tasks=("sex", "age", "beat"))

@@ -125,4 +125,6 @@ def _diagnosis(codes: str, diagnostic: Mapping[str, str]) -> Diagnosis | None:
     return "abnormal" if found else None
 
 
-READER = Reader("ptbxl", _index, tables=(TABLE, STATEMENTS), aliases=SAME_PERSON)
+READER = Reader(
+    "ptbxl", _index, tables=(TABLE, STATEMENTS), aliases=SAME_PERSON, tasks=("sex", "age", "diagnosis")
+)

@@ -64,6 +64,8 @@ class Reader:
         Repairs known damage of a signal; returns it with a note, or with None.
     aliases
         Local participant id -> local id of the same person.
+    tasks
+        Tasks that the dataset is published with labels for.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Reader:
     beats: Callable[[Path, Entry], Labels] = _no_beats
     mend: Callable[[np.ndarray, float], tuple[np.ndarray, str | None]] = _same_signal
     aliases: Mapping[str, str] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ("sex", "age")
 
 
 def natural(text: str) -> tuple[tuple[int, int | str], ...]:
@@ -154,7 +157,8 @@ def make_source(reader: Reader, root: Path, site: str, people: int | None = None
     def read(skips: SkipLog) -> Iterator[Recording]:
         return _read(reader, root, site, entries, skips)
 
-    return SiteSource(site, "real", read, fingerprint, aliases)
+    roster = {reader.aliases.get(entry.participant, entry.participant) for entry in entries}
+    return SiteSource(site, "real", read, fingerprint, len(roster), reader.tasks, aliases)
 
 
 def _capped(entries: list[Entry], person: Callable[[str], str], people: int | None) -> list[Entry]:

@@ -106,6 +106,11 @@ class SiteSource:
         Yields the site's recordings in a fixed order and notes what it skips.
     fingerprint
         SHA-256 over all inputs (file contents or generator options); the cache key.
+    people
+        Persons on the site's roster, whether or not anything of theirs turns out usable: a public
+        constant of every privacy claim.
+    tasks
+        Tasks that the dataset is *published* with labels for: known without looking at anybody.
     aliases
         Local participant id -> canonical person id, for people known to appear
         under several ids or at several sites. Absent: the person is ``site/participant``.
@@ -115,6 +120,8 @@ class SiteSource:
     kind: Literal["synthetic", "real"]
     read: Callable[[SkipLog], Iterator[Recording]]
     fingerprint: str
+    people: int
+    tasks: tuple[str, ...]
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def person(self, participant: str) -> str:

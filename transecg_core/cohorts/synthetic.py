@@ -124,8 +124,15 @@ def open_site(
         kind="synthetic",
         read=partial(_read, settings, residents),
         fingerprint=_fingerprint(settings),
+        people=participants,
+        tasks=_tasks(SITES[name]),
         aliases=_aliases(settings, residents),
     )
+
+
+def _tasks(spec: SiteSpec) -> tuple[str, ...]:
+    beat, diagnosis = ("beat",) * spec.labels_beats, ("diagnosis",) * spec.labels_diagnosis
+    return ("sex", "age", *beat, *diagnosis)
 
 
 def twins(participants: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from transecg_core.config import RunConfig
+from transecg_core.privacy.account import guaranteed
 
 
 def model_card(cfg: RunConfig, report: dict[str, Any]) -> dict[str, Any]:
@@ -29,7 +30,8 @@ def model_card(cfg: RunConfig, report: dict[str, Any]) -> dict[str, Any]:
         },
         "privacy": {
             "unit": privacy["unit"],
-            "delta": cfg.delta if privacy["unit"] != "none" else None,
+            "guarantee": guaranteed(cfg),
+            "delta": cfg.delta if guaranteed(cfg) else None,
             "covers": privacy["covers"],
             "simulation_noise": privacy["simulation_noise"],
             "epsilon_participant": {row["name"]: row["epsilon_participant"] for row in privacy["sites"]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 from transecg_core.config import RunConfig
@@ -23,6 +24,16 @@ WINDOWS_PER_DRAW = 4
 
 RawMechanism = tuple[float, float, int]
 """(q, sigma, steps) as a site reports it."""
+
+
+def guaranteed(cfg: RunConfig) -> bool:
+    """Return whether the run claims anything: a unit of privacy, and noise."""
+    return cfg.privacy != "none" and cfg.noise == "calibrated"
+
+
+def claimed_unit(cfg: RunConfig) -> str:
+    """Return the unit of the claim; ``none`` for the reference arm, which only clips."""
+    return cfg.privacy if guaranteed(cfg) else "none"
 
 
 def sampling(cfg: RunConfig, people: float, windows: float) -> tuple[float, float]:
@@ -73,18 +84,28 @@ def spent(cfg: RunConfig, raw: Sequence[RawMechanism]) -> float:
     return epsilon(charges(cfg, raw), cfg.delta)
 
 
-def privacy_section(cfg: RunConfig, raw_by_site: Mapping[str, Sequence[RawMechanism]]) -> dict[str, Any]:
-    """Return the report's ``privacy`` object; both epsilons are null where nothing bounds them."""
-    private = cfg.privacy != "none"
-    guaranteed = private and cfg.noise == "calibrated"
+def privacy_section(
+    cfg: RunConfig,
+    raw_by_site: Mapping[str, Sequence[RawMechanism]],
+    lifetimes: Mapping[str, tuple[float, int] | None],
+) -> dict[str, Any]:
+    """Return the report's ``privacy`` object; epsilons are null where nothing bounds them.
+
+    `lifetimes` is site -> (person epsilon, charges) as an institution's ledger tells it.
+    """
+    claimed = guaranteed(cfg)
     return {
         "unit": cfg.privacy,
-        "target_epsilon": cfg.target_epsilon if guaranteed else None,
-        "adjacency": ADJACENCY if private else None,
-        "accountant": ACCOUNTANT if guaranteed else None,
-        "simulation_noise": guaranteed and cfg.cohort != "node",
+        "target_epsilon": cfg.target_epsilon if claimed else None,
+        "adjacency": ADJACENCY if claimed else None,
+        "accountant": ACCOUNTANT if claimed else None,
+        "simulation_noise": claimed and cfg.cohort != "node",
         "covers": _covers(cfg),
-        "sites": [_site_row(cfg, site, raw_by_site[site]) for site in sorted(raw_by_site)] if private else [],
+        "sites": [
+            _site_row(cfg, site, raw_by_site[site], lifetimes.get(site)) for site in sorted(raw_by_site)
+        ]
+        if cfg.privacy != "none"
+        else [],
     }
 
 
@@ -93,10 +114,14 @@ def _covers(cfg: RunConfig) -> str:
         return "nothing: no differential privacy"
     if cfg.noise == "off":
         return "nothing: gradients are clipped but no noise is added (reference arm)"
-    return "weights only: counts, labels' availability and (in simulations) losses are released outside the guarantee"
+    if cfg.cohort == "node":
+        return "weights only: the roster's size and the tasks are declared constants; losses and counts are withheld"
+    return "weights only: counts and losses are shown outside the guarantee"
 
 
-def _site_row(cfg: RunConfig, site: str, raw: Sequence[RawMechanism]) -> dict[str, Any]:
+def _site_row(
+    cfg: RunConfig, site: str, raw: Sequence[RawMechanism], lifetime: tuple[float, int] | None
+) -> dict[str, Any]:
     account = charges(cfg, raw)
     noisy = all(mechanism.sigma > 0 for mechanism, _ in account)
     return {
@@ -105,20 +130,32 @@ def _site_row(cfg: RunConfig, site: str, raw: Sequence[RawMechanism]) -> dict[st
         "clip_norm": cfg.clip_norm,
         "q": max((mechanism.q for mechanism, _ in account), default=None),
         "steps": sum(count for _, count in account),
-        "delta": cfg.delta,
+        "delta": cfg.delta if guaranteed(cfg) else None,
         "max_windows_per_participant": cfg.max_windows_per_participant,
         "epsilon_participant": epsilon_participant(account, cfg.delta) if noisy and account else None,
         "epsilon_window": epsilon(account, cfg.delta)
         if noisy and account and cfg.privacy == "window"
         else None,
-        "lifetime": None,
+        "lifetime": None
+        if lifetime is None
+        else {"epsilon_participant": lifetime[0] if lifetime[0] < inf else None, "events": lifetime[1]},
     }
+
+
+def at_two_sites(
+    cfg: RunConfig, raw_by_site: Mapping[str, Sequence[RawMechanism]], pairs: Sequence[tuple[str, str]]
+) -> float | None:
+    """Return the largest epsilon of a person who is at both sites of one of the `pairs`; None where nothing bounds it."""
+    if not guaranteed(cfg):
+        return None
+    both = [[*raw_by_site[a], *raw_by_site[b]] for a, b in pairs if a in raw_by_site and b in raw_by_site]
+    return max((epsilon_participant(charges(cfg, raw), cfg.delta) for raw in both), default=None)
 
 
 def ceiling_curves(
     cfg: RunConfig, raw_by_site: Mapping[str, Sequence[RawMechanism]]
 ) -> dict[str, CeilingCurve] | None:
     """Return site -> what any membership attack can reach at most; None where nothing bounds it."""
-    if cfg.privacy == "none" or cfg.noise == "off":
+    if not guaranteed(cfg):
         return None
     return {site: ceiling(charges(cfg, raw)) for site, raw in sorted(raw_by_site.items())}

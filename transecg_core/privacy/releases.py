@@ -48,16 +48,14 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("weights", "the updated shared weights", "charged", "outside"),
     ("steps", "optimizer steps taken (planned, not data-dependent)", "public", "public"),
     ("sigma", "noise multiplier", "public", "public"),
-    ("q", "sampling rate: a declared constant, not recomputed from who is there", "public", "public"),
+    ("q", "sampling rate, from the declared roster", "public", "public"),
+    ("people", "size of the roster: a declared constant, not counted from the data", "public", "public"),
+    ("lifetime-epsilon", "what the site's ledger has spent for a person, all runs", "public", "public"),
+    ("lifetime-events", "number of charges in the site's ledger", "public", "public"),
     ("epsilon_participant", "the run's cost for a person, from public constants", "public", "public"),
     ("epsilon_window", "the run's cost for a window, from public constants", "public", "public"),
-    (
-        "participants",
-        "number of people at the site (the zero-out adjacency holds it constant)",
-        "public",
-        "outside",
-    ),
-    ("trained_on", "number of people who train: a declared constant", "public", "outside"),
+    ("participants", "people with data; under a pilot's guarantee the roster's size", "roster", "outside"),
+    ("trained_on", "people who train; under a pilot's guarantee the roster's size", "roster", "outside"),
     ("loss", "training loss", "measure", "outside"),
     ("losses", "training loss per step", "measure", "outside"),
     ("windows", "number of windows", "measure", "outside"),
@@ -92,6 +90,7 @@ def releases_for(privacy_unit: str, simulation: bool) -> tuple[Release, ...]:
         "withheld": "withheld",
         "outside": outside,
         "measure": outside if simulation else "withheld",
+        "roster": outside if simulation else "public",  # a real site then says its declared constant
     }
     private = privacy_unit != "none"
     return tuple(

@@ -6,31 +6,36 @@ from typing import Any
 
 import numpy as np
 
-from transecg_core.risk.context import AuditSite
+from transecg_core.sites import Site
 
 SMALL_CELL = 10
 """Groups of fewer people or records are suppressed in the shareable edition."""
 
 
-def describe_site(site: AuditSite, *, shareable: bool) -> dict[str, Any]:
-    """Return the ``data.sites`` row of design section 11.
+def describe_site(site: Site, *, shareable: bool, private: bool = False) -> dict[str, Any]:
+    """Return the ``data.sites`` row of the report.
 
     Parameters
     ----------
     shareable
         Suppress counts under `SMALL_CELL`; the default outside simulations.
+    private
+        A guarantee is claimed: a shareable row then says the declared size of the roster, which
+        depends on nobody's data, in the place of counted people.
     """
-    windows = site.windows
+    data, windows = site.data, site.data.windows
     sessions = {(record.participant, record.session) for record in windows.records}
-    skipped = dict(windows.skipped)
-    if shareable:
-        skipped = {reason: count for reason, count in skipped.items() if count >= SMALL_CELL}
-    return {
-        "name": site.name,
-        "participants": len(site.person_P),
-        "trained_on": int(np.count_nonzero(site.member_P)),
+    counts = {
+        "participants": len(data.person_P),
+        "trained_on": int(np.count_nonzero(data.member_P)),
         "records": len(windows.records),
         "sessions": len(sessions),
         "windows": len(windows),
-        "skipped": skipped,
     }
+    if not shareable:
+        return {"name": data.name, **counts, "skipped": dict(windows.skipped)}
+    shown: dict[str, int | None] = {what: n if n >= SMALL_CELL else None for what, n in counts.items()}
+    if private:
+        shown |= {"participants": site.people, "trained_on": site.people}
+    skipped = {reason: count for reason, count in windows.skipped.items() if count >= SMALL_CELL}
+    return {"name": data.name, **shown, "skipped": skipped}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from transecg_core.config import RunConfig
@@ -9,19 +10,31 @@ from transecg_core.config import RunConfig
 MIN_CONTROLS = 40
 
 
-def limits(
-    cfg: RunConfig, controls: int, rounds: list[dict[str, Any]], still_falling: bool | None
-) -> list[str]:
-    """Return the limits of this run as sentences.
+@dataclass(frozen=True)
+class LimitFacts:
+    """Counts behind the sentences.
 
-    Parameters
+    Attributes
     ----------
     controls
         People that the membership coin kept out of training.
-    rounds
-        The report's training log.
+    at_two_sites
+        People known to be at two sites.
+    epsilon_at_two_sites
+        Their epsilon: both sites' composed; None without a guarantee, or without such people.
     """
-    return [*_data(cfg), *_training(cfg, rounds, still_falling), *_privacy(cfg), *_audit(cfg, controls)]
+
+    controls: int
+    at_two_sites: int
+    epsilon_at_two_sites: float | None
+
+
+def limits(
+    cfg: RunConfig, facts: LimitFacts, rounds: list[dict[str, Any]], still_falling: bool | None
+) -> list[str]:
+    """Return the limits of this run as sentences; `rounds` is the report's training log."""
+    training = _training(cfg, rounds, still_falling)
+    return [*_data(cfg), *training, *_privacy(cfg, facts), *_audit(cfg, facts.controls)]
 
 
 def _data(cfg: RunConfig) -> list[str]:
@@ -65,7 +78,7 @@ def _training(cfg: RunConfig, rounds: list[dict[str, Any]], still_falling: bool 
     return out
 
 
-def _privacy(cfg: RunConfig) -> list[str]:
+def _privacy(cfg: RunConfig, facts: LimitFacts) -> list[str]:
     if cfg.privacy == "none":
         return [
             "No differential privacy: nothing bounds what the model reveals about its training participants."
@@ -79,9 +92,15 @@ def _privacy(cfg: RunConfig) -> list[str]:
         out.append(
             "Noise is drawn from a seed so that the run can be repeated; who knows the seed can remove it."
         )
+    if facts.epsilon_at_two_sites is not None:
+        out.append(
+            f"{facts.at_two_sites} people are at two sites and pay at both: their epsilon is at most "
+            f"{facts.epsilon_at_two_sites:.2f}."
+        )
     if cfg.privacy == "window":
         out.append(
-            "The guarantee is per window. A person has many windows: read the participant epsilon beside it."
+            "The guarantee is per selected window (after quality gate, split and cap). A person has many: read the "
+            "participant epsilon beside it."
         )
     return out
 

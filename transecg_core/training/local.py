@@ -76,17 +76,19 @@ def task_codes(windows: Windows, rows_N: np.ndarray, tasks: tuple[str, ...]) -> 
     return out
 
 
-def training_set(windows: Windows, rows_N: np.ndarray, tasks: tuple[str, ...], cap: int) -> TrainingSet:
-    """Return the training set of the chosen rows, at most `cap` windows per participant.
+def training_set(
+    windows: Windows, rows_N: np.ndarray, tasks: tuple[str, ...], cap: int, person_N: np.ndarray
+) -> TrainingSet:
+    """Return the training set of the chosen rows, at most `cap` windows per person.
 
+    `person_N` numbers the *persons* behind the windows: two ids of one person are one unit.
     Labelled ectopic beats are kept first, up to half the cap; the rest is spread evenly in
     time. Which windows are kept depends on that participant's windows alone.
     """
-    kept = np.concatenate(
-        [_capped(windows, np.flatnonzero(rows_N & (windows.participant_N == p)), cap)
-         for p in np.unique(windows.participant_N[rows_N])] or [np.empty(0, dtype=np.int64)]
-    )  # fmt: skip
-    _, dense = np.unique(windows.participant_N[kept], return_inverse=True)
+    people = np.unique(person_N[rows_N])
+    own = [_capped(windows, np.flatnonzero(rows_N & (person_N == p)), cap) for p in people]
+    kept = np.concatenate(own) if own else np.empty(0, dtype=np.int64)
+    _, dense = np.unique(person_N[kept], return_inverse=True)
     codes = task_codes(windows, kept, tasks)
     targets = {task: torch.from_numpy(c) for task, c in codes.items() if (c != MISSING).any()}
     participant_N = torch.from_numpy(dense.astype(np.int64))

@@ -120,7 +120,7 @@ def _fold(x: Tensor, units: int) -> Tensor:
 
 
 class _NoisyOptimizer(DPOptimizer):
-    """Opacus' optimizer with the noise of a `RandomSource`, failing closed on non-finite sums."""
+    """Opacus' optimizer with the noise of a `RandomSource`."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, spec: PrivateSpec, source: RandomSource) -> None:
         super().__init__(
@@ -132,10 +132,22 @@ class _NoisyOptimizer(DPOptimizer):
         self._source = source
         self.steps_taken = 0
 
+    def clip_and_accumulate(self) -> None:
+        self._drop_non_finite_units()
+        super().clip_and_accumulate()
+
+    def _drop_non_finite_units(self) -> None:
+        """Zero a unit whose gradient is not finite: it counts as absent, and nobody can see that it was.
+
+        Stopping instead would answer, without noise and without a charge, whether somebody's data
+        overflow under weights that the server chose.
+        """
+        finite_U = torch.stack([torch.isfinite(p.grad_sample).flatten(1).all(1) for p in self.params]).all(0)
+        if not bool(finite_U.all()):
+            for p in self.params:
+                p.grad_sample[~finite_U] = 0.0
+
     def add_noise(self) -> None:
-        # Clipping turns a NaN or infinite gradient of any unit into a non-finite sum, never hides it.
-        if not all(bool(torch.isfinite(p.summed_grad).all()) for p in self.params):
-            raise FloatingPointError("a clipped gradient is not finite; nothing was released")
         std = self.noise_multiplier * self.max_grad_norm
         count = sum(p.numel() for p in self.params)
         noise = std * self._source.normal(count, "noise", self.steps_taken) if std > 0 else np.zeros(count)
@@ -205,10 +217,10 @@ class PrivateTrainer:
     def step(self, data: TrainingSet) -> float | None:
         """Take one noisy step; return the mean loss of the drawn units, None for an empty draw.
 
+        A unit whose gradient is not finite adds nothing; the step is noised and charged all the same.
+
         Raises
         ------
-        FloatingPointError
-            If a gradient is not finite. The weights are as before the step.
         ValueError
             If somebody has more windows than ``max_windows``, which the claim rests on.
         """
@@ -264,12 +276,7 @@ def train_private(
     """Train in place for exactly `steps` noisy steps, empty draws included.
 
     `lr_schedule` is the rate by step of this call; `seed` as for `PrivateTrainer`. The losses are
-    those of the steps that drew somebody, not noised: outside the guarantee.
-
-    Raises
-    ------
-    FloatingPointError
-        If a gradient is not finite; nothing of this call may be released.
+    those of the steps that drew somebody and are finite, not noised: outside the guarantee.
     """
     rate = lr_schedule if callable(lr_schedule) else lr_schedule.__getitem__
     losses = []
@@ -277,7 +284,7 @@ def train_private(
         for step in range(steps):
             trainer.set_learning_rate(rate(step))
             loss = trainer.step(data)
-            if loss is not None:
+            if loss is not None and np.isfinite(loss):
                 losses.append(loss)
     return TrainLog(tuple(losses))
 

@@ -91,7 +91,7 @@ def _trained(sites: tuple[AuditSite, ...]) -> SiteModel:
         beat_N=np.concatenate([s.windows.beat_N for s in sites]),
         records=sum((s.windows.records for s in sites), ()),
     )
-    data = training_set(both, np.concatenate(gallery), tasks, cap=48)
+    data = training_set(both, np.concatenate(gallery), tasks, 48, both.participant_N)
     model = new_site_model(PATCH, tasks, seed=1, participants=data.participants)
     train_local(model, data, steps=220, batch_size=32, learning_rate=cosine(2e-3, 220), first_step=0, seed=3)
     shared = new_site_model(PATCH, ("sex", "age"), seed=1)

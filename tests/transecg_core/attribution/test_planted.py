@@ -42,7 +42,9 @@ def _identifier(sites: tuple[AuditSite, ...]) -> SiteModel:
         beat_N=np.concatenate([s.windows.beat_N for s in sites]),
         records=sum((s.windows.records for s in sites), ()),
     )
-    data = training_set(pooled, np.concatenate([s.split.gallery_N for s in sites]), ("participant",), cap=48)
+    data = training_set(
+        pooled, np.concatenate([s.split.gallery_N for s in sites]), ("participant",), 48, pooled.participant_N
+    )
     model = new_site_model(PATCH, ("participant",), seed=1, participants=data.participants)
     train_local(
         model, data, steps=STEPS, batch_size=32, learning_rate=cosine(2e-3, STEPS), first_step=0, seed=3

@@ -27,7 +27,7 @@ class Counted:
         yield self.recording
 
     def source(self, fingerprint: str = "one", name: str = "site") -> SiteSource:
-        return SiteSource(name, "synthetic", self.read, fingerprint)
+        return SiteSource(name, "synthetic", self.read, fingerprint, people=1, tasks=())
 
 
 def test_second_time_comes_from_disk_unchanged(tmp_path: Path, make_recording: Make) -> None:

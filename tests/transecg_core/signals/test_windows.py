@@ -20,7 +20,7 @@ def source(*recordings: Recording, skipped: tuple[tuple[str, str], ...] = ()) ->
             skips.add(record, reason)
         yield from recordings
 
-    return SiteSource("site", "synthetic", read, "fingerprint")
+    return SiteSource("site", "synthetic", read, "fingerprint", people=1, tasks=())
 
 
 def test_contract_of_arrays(make_recording: Make) -> None:
