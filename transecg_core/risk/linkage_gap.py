@@ -7,7 +7,7 @@ import numpy as np
 from transecg_core.risk.attacks.attack import Attack
 from transecg_core.risk.estimate import MIN_PEOPLE, difference_of_means
 from transecg_core.risk.linkage import Question, best_floor
-from transecg_core.risk.membership import NOBODY_HELD_OUT, ceiling_for
+from transecg_core.risk.membership import NOBODY_HELD_OUT, ceiling_for, larger_share
 from transecg_core.risk.rows import POOLED, RiskRow
 from transecg_core.risk.table import blank, measured
 
@@ -44,7 +44,7 @@ def linkage_gap_row(attack: Attack, question: Question) -> RiskRow:
     if "random-init" in outcomes:
         control = _gap(outcomes["random-init"].rank1_P - floor_P, member_P, control_P)
     pooled = problem.site == POOLED
-    shared = float((question.case.people.sites_C[problem.person_P] > 1).mean())
+    shared = larger_share(question.case.people.sites_C[problem.person_P] > 1, member_P)
     ceiling, why = ceiling_for(ctx, question.case.site_names if pooled else (problem.site,), shared, METRIC)
     notes = (
         f"raw gap {_gap(rank1_P, member_P, control_P):+.3f}",

@@ -99,7 +99,7 @@ def _row(
         got = figure(scores, ctx.bootstrap, rng)
     except NotMeasurable as reason:
         return blank(attack, where, str(reason))
-    ceiling, why = ceiling_for(ctx, sites, float(scores.several_T.mean()), where[2])
+    ceiling, why = ceiling_for(ctx, sites, larger_share(scores.several_T, scores.member_T), where[2])
     warning = (
         f"{duplicates} pairs of ids share identical windows: their coins may disagree" if duplicates else None
     )
@@ -167,6 +167,15 @@ def _auc(scores: Scores, bootstrap: int, rng: np.random.Generator) -> _Figure:
         "pairs within a site",
     )
     return _Figure(found, control, 0.5, notes)
+
+
+def larger_share(several_T: np.ndarray, member_T: np.ndarray) -> float:
+    """Return the larger of the members' and the controls' share of people at several sites.
+
+    The ceiling grows with that share, so the larger one holds for both.
+    """
+    groups = [several_T[member_T], several_T[~member_T]]
+    return max((float(group.mean()) for group in groups if len(group)), default=0.0)
 
 
 def ceiling_for(
