@@ -10,7 +10,7 @@ import pytest
 from transecg_core.privacy.ceilings import CeilingCurve
 from transecg_core.risk.audit import audit
 from transecg_core.risk.ceilings import combined_ceiling
-from transecg_core.risk.membership import Scores, half_threshold_hits
+from transecg_core.risk.membership import Scores, half_threshold_hits, larger_share
 
 
 def scores(members: int, controls: int, sites: int, effect: float, seed: int) -> Scores:
@@ -93,9 +93,18 @@ def test_leakage_rows_carry_the_ceiling_and_nothing_else_does(fakes):
         assert "two sites" in row.notes
     pooled = next(row for row in leakage if row.metric == "AUC" and row.site == "pooled")
     share = 3 / (3 + 27 * 3)
-    assert pooled.ceiling == pytest.approx(combined_ceiling([curve(0.5)], share).auc())
+    # The larger of the members' and the controls' share counts, so never less than everybody's.
+    assert combined_ceiling([curve(0.5)], share).auc() <= pooled.ceiling < 1
     partly = audit(replace(context, ceilings={"s0": curve(0.5)}))
     by_site = {row.site: row for row in partly if row.name == "shared-head-loss" and row.metric == "AUC"}
     assert by_site["s0"].ceiling is not None
     assert by_site["s1"].ceiling is None
     assert "s1, s2 trained without a guarantee" in by_site["pooled"].notes
+
+
+def test_the_ceiling_uses_the_group_with_more_people_at_two_sites():
+    several, member = np.array([1, 0, 0, 0, 1, 1], dtype=bool), np.array([1, 1, 1, 1, 0, 0], dtype=bool)
+    assert larger_share(several, member) == 1.0
+    assert larger_share(several, ~member) == 1.0
+    assert larger_share(several[:4], member[:4]) == 0.25
+    assert larger_share(several[:0], member[:0]) == 0.0
