@@ -124,7 +124,7 @@ class RunConfig(BaseModel):
     def _names(cls, value: str) -> str:
         names = [name.strip() for name in value.split(",")]
         if not all(names) or len(set(names)) != len(names):
-            raise ValueError("give distinct names separated by commas, or auto")
+            raise ValueError("distinct names separated by commas, or auto")
         return ",".join(names)
 
     @model_validator(mode="after")
@@ -244,8 +244,9 @@ def _one_line(error: ValidationError) -> str:
     if not first["loc"]:
         return message
     key = str(first["loc"][0])
-    allowed = [str(e["msg"]).removeprefix("Value error, ") for e in error.errors() if str(e["loc"][0]) == key]
-    return f"{key}={first['input']!r}: {'; or '.join(dict.fromkeys(allowed))}"
+    found = [str(e["msg"]).removeprefix("Value error, ") for e in error.errors() if str(e["loc"][0]) == key]
+    wanted = [message.removeprefix("Input should be ") for message in dict.fromkeys(found)]
+    return f"{key}={first['input']!r}: should be {' or '.join(wanted)}"
 
 
 def parse_text(pairs: Mapping[str, str]) -> RunConfig:
