@@ -88,6 +88,10 @@ def compare(
         if key in pairs:
             raise UserError(f"'{key}' is set by compare itself; use --epsilons, --seeds, --unit")
     base = check(pairs, Path.cwd())
+    if resume is not None and not (resume / "runs").is_dir():
+        raise UserError(
+            f"--resume {resume}: no comparison was started there; give the folder that holds its runs/"
+        )
     folder = resume.resolve() if resume else _new_folder(base)
     plan = _plan(pairs, arms(unit, epsilons, _utility(pairs)), seeds, folder)
     finished: dict[str, list[dict[str, Any]]] = {}

@@ -50,6 +50,14 @@ def test_an_impossible_comparison_ends_before_any_run(
         compare({**TINY, "output-dir": str(tmp_path), **pairs}, epsilons, [0], unit, "inline", 1, None)
 
 
+def test_resuming_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(campaign, "launch", lambda *a: pytest.fail("a run was started"))
+    with pytest.raises(UserError, match="no comparison was started there"):
+        compare(
+            {**TINY, "output-dir": str(tmp_path)}, [8.0], [0], "participant", "inline", 1, tmp_path / "nope"
+        )
+
+
 def test_a_comparison_is_written_and_resumed_without_repeating_a_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
