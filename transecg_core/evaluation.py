@@ -107,6 +107,7 @@ def audit_context(
         membership=cfg.cohort != "node" and cfg.audit_split == "halves",
         bootstrap=cfg.settings.bootstrap, seed=cfg.seed, attribution_windows=cfg.settings.attribution_windows,
         ceilings=ceiling_curves(cfg, _raw(record)) if cfg.cohort != "node" else None,
+        strangers=cfg.cohort == "node",
     )  # fmt: skip
 
 
@@ -114,8 +115,10 @@ def _audit_sites(record: RunRecord, sources: tuple[SiteSource, ...]) -> tuple[Au
     cfg = record.cfg
     people = _public_people(cfg) if cfg.cohort == "node" else cfg
     sites = (prepare(people, source).data for source in sources)
+    if cfg.cohort == "node":  # nobody here trained: no controls to tell apart, everybody is the main group
+        return tuple(sites)
     # Nobody of a site whose every update was missed or refused is in the model.
-    trained = {site for site, account in record.accounts.items() if account.accepted and cfg.cohort != "node"}
+    trained = {site for site, account in record.accounts.items() if account.accepted}
     return tuple(
         site if site.name in trained else replace(site, member_P=np.zeros_like(site.member_P))
         for site in sites

@@ -57,6 +57,9 @@ class AuditContext:
         Windows that the attribution may look at.
     ceilings
         Site -> participant-level trade-off curve; None without differential privacy.
+    strangers
+        The people here are not the ones who trained: a pilot's server holds nobody's ECG and
+        audits on embedded synthetic people. They are then all in the main group, with no controls.
     """
 
     sites: tuple[AuditSite, ...]
@@ -68,3 +71,4 @@ class AuditContext:
     seed: int
     attribution_windows: int
     ceilings: Mapping[str, CeilingCurve] | None
+    strangers: bool = False
