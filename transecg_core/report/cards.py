@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from transecg_core.report.claim import ceiling_words, epsilons
 from transecg_core.report.headline import Headline, Row, has_guarantee, headline, is_leaky
-from transecg_core.report.numbers import count, figure, interval, significant, with_interval
-from transecg_core.report.verdict import exceeds_ceiling
-from transecg_core.report.words import KINDS, plain_name
+from transecg_core.report.numbers import count, figure, interval, with_interval
+from transecg_core.report.people import about_whom, holds, never_trained_on
+from transecg_core.report.verdict import exceeds_ceiling, is_quick
+from transecg_core.report.words import KINDS, QUICK, plain_name
 
 Report = Mapping[str, Any]
 
@@ -17,9 +19,11 @@ def facts(report: Report) -> list[str]:
     """Return the run in a few words each."""
     sites = report["data"]["sites"]
     people, trained = _total(sites, "participants"), _total(sites, "trained_on")
-    out = [count(len(sites), f"{report['data']['kind']} site")]
+    where = count(len(sites), f"{report['data']['kind']} site")
+    out = [where]
     if people is not None:
-        out.append(f"{count(people)} people, {count(trained)} of them trained on")
+        twice = ": ids, somebody at two sites counts twice" if len(sites) > 1 else ""
+        out = [f"{count(people, 'participant')} at {where} ({count(trained)} trained on{twice})"]
     out.append(
         f"{count(len(report['training']['rounds']), 'round')}, profile {report['training']['profile']}"
     )
@@ -40,15 +44,17 @@ def _privacy_fact(report: Report) -> str:
         return "no differential privacy"
     if not has_guarantee(report):
         return f"{unit} clipping without noise"
-    person = [site["epsilon_participant"] for site in report["privacy"]["sites"]]
-    if None in person:
+    known = epsilons(report["privacy"])
+    if known is None:
         return f"{unit}-level privacy, no finite epsilon per person"
-    return f"{unit}-level privacy, epsilon {significant(max(person))} per person"
+    return f"{unit}-level privacy, epsilon per person {', '.join(known)}"
 
 
 def banners(report: Report) -> list[dict[str, str]]:
     """Return what must be read before anything else."""
     out = []
+    if is_quick(report):
+        out.append({"style": "", "title": "QUICK PROFILE", "text": f"This profile {QUICK}."})
     if report["data"]["kind"] == "synthetic":
         out.append({
             "style": "synthetic", "title": "SYNTHETIC DATA",
@@ -92,14 +98,13 @@ def cards(report: Report) -> list[dict[str, Any]]:
     rows = {"A": picked.floor, "B": picked.model, "C": picked.membership}
     against = {
         "A": _against_guess(picked.floor),
-        "B": _against_floors(picked),
-        "C": [],
+        "B": [*_strangers(picked.model), *_against_floors(picked)],
+        "C": _against_ceiling(picked.membership),
     }
-    against["C"] = _against_ceiling(picked.membership)
-    return [_card(kind, rows[kind["kind"]], against[kind["kind"]]) for kind in KINDS]
+    return [_card(report, kind, rows[kind["kind"]], against[kind["kind"]]) for kind in KINDS]
 
 
-def _card(kind: Mapping[str, str], row: Row | None, against: list[str]) -> dict[str, Any]:
+def _card(report: Report, kind: Mapping[str, str], row: Row | None, against: list[str]) -> dict[str, Any]:
     base: dict[str, Any] = {
         "kind": kind["kind"],
         "title": kind["title"],
@@ -112,11 +117,14 @@ def _card(kind: Mapping[str, str], row: Row | None, against: list[str]) -> dict[
     if row["main"] is None:
         return {**base, "against": [row["notes"] or "no reason given"]}
     what = f"{row['metric']}, {row['protocol']}: {plain_name(row['name'])}"
-    if row["ci95"] is not None:
-        against = [
-            f"95 % interval {interval(row['ci95'], row['metric'])}; {count(row['n_participants'])} people",
-            *against,
-        ]
+    if row["kind"] == "C":
+        what += f", for an observer who holds {holds(row)}"
+    known = [
+        f"95 % interval {interval(row['ci95'], row['metric'])}" if row["ci95"] is not None else "",
+        about_whom(row, report["data"]),
+    ]
+    first = "; ".join(part for part in known if part)
+    against = [first, *against] if first else against
     return {**base, "value": figure(row["main"], row["metric"]), "what": what, "against": against}
 
 
@@ -124,6 +132,12 @@ def _against_guess(row: Row | None) -> list[str]:
     if row is None or row["baseline"] is None:
         return []
     return [f"guessing: {figure(row['baseline'], row['metric'])}"]
+
+
+def _strangers(row: Row | None) -> list[str]:
+    if row is None or row["control"] is None:
+        return []
+    return [f"{never_trained_on(row)}: {figure(row['control'], row['metric'])}"]
 
 
 def _against_floors(picked: Headline) -> list[str]:
@@ -144,5 +158,5 @@ def _against_ceiling(row: Row | None) -> list[str]:
     if row is None or row["main"] is None:
         return []
     guess = "" if row["baseline"] is None else f"guessing: {figure(row['baseline'], row['metric'])}; "
-    bound = "none" if row["ceiling"] is None else f"at most {figure(row['ceiling'], row['metric'])}"
-    return [f"{guess}privacy ceiling: {bound}"]
+    bound = "no privacy ceiling" if row["ceiling"] is None else f"privacy guarantee: {ceiling_words(row)}"
+    return [f"{guess}{bound}"]

@@ -10,6 +10,7 @@ from transecg_core.report.html import drawing, render
 from transecg_core.report.numbers import count, figure, interval, is_rate, significant
 from transecg_core.report.svg import BLUE, FAINT, INK, LINE, SOFT, VERMILLION, svg
 from transecg_core.report.template import COMPARE
+from transecg_core.report.words import QUICK
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ Document = Mapping[str, Any]
 TITLES = {
     "utility": "Utility",
     "A": "In the signals anyway",
-    "B": "Added by the model",
+    "B": "What the model can do",
     "C": "Given away by training",
 }
 
@@ -51,6 +52,8 @@ def _facts(document: Document) -> list[str]:
 
 def _banners(document: Document) -> list[dict[str, str]]:
     out = []
+    if document["options"]["profile"] == "quick":
+        out.append({"style": "", "title": "QUICK PROFILE", "text": f"This profile {QUICK}."})
     if document["kind"] == "synthetic":
         out.append({
             "style": "synthetic", "title": "SYNTHETIC DATA",

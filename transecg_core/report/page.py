@@ -126,6 +126,7 @@ def _site_tables(report: Report) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "protocol": protocol,
+                "leaky": protocol == LEAKY,
                 "metric": metric_label(metric),
                 "cells": [_cell(of.get(s)) for s in sites],
             }
@@ -161,7 +162,8 @@ def _utility(report: Report) -> dict[str, Any] | None:
     """Return one matrix: tasks down, all sites and each site across."""
     utility = report["utility"]
     sites = sorted({site for scores in utility.values() for site in scores}, key=lambda s: (s != POOLED, s))
-    rows, reasons = [], []
+    rows: list[dict[str, Any]] = []
+    reasons: dict[str, dict[str, list[str]]] = {}
     for task in sorted(utility):
         scores = utility[task]
         notes = {s["notes"] for s in scores.values() if s["value"] is not None and s.get("notes")}
@@ -170,10 +172,16 @@ def _utility(report: Report) -> dict[str, Any] | None:
         rows.append(
             {"task": task, "metric": ", ".join(metrics), "cells": cells, "note": "; ".join(sorted(notes))}
         )
-        without = [(site, s.get("notes")) for site, s in sorted(scores.items()) if s["value"] is None]
-        reasons += [f"{task} at {site}: {note or 'no reason given'}" for site, note in without]
+        for site in (site for site in sites if site in scores and scores[site]["value"] is None):
+            why = (scores[site].get("notes") or "no reason given").removeprefix("not measurable: ")
+            place = "all sites" if site == POOLED else site
+            reasons.setdefault(why, {}).setdefault(task, []).append(place)
     names = ["all sites" if site == POOLED else site for site in sites]
-    return {"sites": names, "rows": rows, "reasons": reasons} if rows else None
+    lines = []
+    for why, where in reasons.items():
+        told = "; ".join(f"{task} at {', '.join(places)}" for task, places in where.items())
+        lines.append(f"{why}: {told}")
+    return {"sites": names, "rows": rows, "reasons": lines} if rows else None
 
 
 def _utility_cell(score: Mapping[str, Any] | None) -> dict[str, str]:

@@ -114,7 +114,7 @@ REPORT = (
 {% for table in site_tables %}
 <h3 class="k-{{ table.kind }}"><span class="k">{{ table.kind }}</span>{{ table.title }}</h3>
 <div class="scroll"><table><thead><tr><th>attack</th><th>protocol</th><th>metric</th>{% for site in table.sites %}<th class="n">{{ site }}</th>{% endfor %}</tr></thead>
-<tbody>{% for row in table.rows %}<tr><td class="name">{{ row.name }}</td><td>{{ row.protocol }}</td><td>{{ row.metric }}</td>
+<tbody>{% for row in table.rows %}<tr><td class="name">{{ row.name }}</td><td>{{ row.protocol }}{% if row.leaky %} <b>(leaky)</b>{% endif %}</td><td>{{ row.metric }}</td>
 {% for cell in row.cells %}<td class="n">{{ cell.main }}{% if cell.ci %}<span class="sub">{{ cell.ci }}</span>{% endif %}{% if cell.control %}<span class="sub">control {{ cell.control }}</span>{% endif %}</td>{% endfor %}</tr>{% endfor %}
 </tbody></table></div>
 {% if table.reasons %}<p class="quiet">Not measurable: {{ table.reasons|join('; ') }}.</p>{% endif %}
@@ -130,7 +130,7 @@ REPORT = (
 {% for row in utility.rows %}<tr><td class="name">{{ row.task }}{% if row.note %}<span class="sub">{{ row.note }}</span>{% endif %}</td><td>{{ row.metric }}</td>
 {% for cell in row.cells %}<td class="n">{{ cell.value }}{% if cell.ci %}<span class="sub">{{ cell.ci }}</span><span class="sub">guess {{ cell.majority }}</span>{% endif %}</td>{% endfor %}</tr>{% endfor %}
 </tbody></table></div>
-{% if utility.reasons %}<p class="quiet">Without a score: {{ utility.reasons|join('; ') }}.</p>{% endif %}
+{% if utility.reasons %}<p class="quiet">Without a score:</p><ul class="plain">{% for line in utility.reasons %}<li>{{ line }}</li>{% endfor %}</ul>{% endif %}
 {% else %}<p class="quiet">No utility task was trained.</p>{% endif %}
 <h3>Training</h3>
 {% if curve %}<figure class="wide">{{ curve }}<figcaption>{{ curve_note }}</figcaption></figure>{% else %}<p class="quiet">{{ curve_note }}</p>{% endif %}
@@ -143,6 +143,7 @@ REPORT = (
 <tr><td>unit of privacy</td><td>{{ r.privacy.unit }}</td></tr>
 <tr><td>covers</td><td>{{ r.privacy.covers or '–' }}</td></tr>
 <tr><td>target epsilon</td><td>{{ r.privacy.target_epsilon|sig }}</td></tr>
+<tr><td>epsilon per person, at two sites</td><td>{{ r.privacy.epsilon_two_sites|sig }}</td></tr>
 <tr><td>adjacency</td><td>{{ r.privacy.adjacency or '–' }}</td></tr>
 <tr><td>accountant</td><td>{{ r.privacy.accountant or '–' }}</td></tr>
 <tr><td>noise source</td><td>{{ noise_source }}</td></tr>
@@ -234,7 +235,7 @@ COMPARE = (
 
 <section id="arms">
 <h2>Arms</h2>
-<div class="scroll"><table><thead><tr><th>arm</th><th>privacy</th><th class="n">epsilon per person, at most</th><th class="n">runs</th><th>seeds</th></tr></thead><tbody>
+<div class="scroll"><table><thead><tr><th>arm</th><th>privacy</th><th class="n">epsilon per person, at any one site</th><th class="n">runs</th><th>seeds</th></tr></thead><tbody>
 {% for arm in arms %}<tr><td class="name">{{ arm.name }}</td><td>{{ arm.privacy }}</td><td class="n">{{ arm.epsilon }}</td><td class="n">{{ arm.n }}</td><td>{{ arm.seeds }}</td></tr>{% endfor %}
 </tbody></table></div>
 </section>

@@ -11,7 +11,7 @@ KINDS: tuple[dict[str, str], ...] = (
     },
     {
         "kind": "B",
-        "title": "Added by the model",
+        "title": "What the model can do",
         "question": "How good a re-identifier is the encoder we would release?",
         "bound": "Not bounded by differential privacy: it falls only if utility falls.",
     },
@@ -22,6 +22,9 @@ KINDS: tuple[dict[str, str], ...] = (
         "bound": "Bounded by differential privacy.",
     },
 )
+
+QUICK = "trains and audits too little to conclude anything: it shows that everything works"
+"""What profile quick is for."""
 
 ATTACKS: dict[str, str] = {
     "raw-correlation": "correlating raw beats",

@@ -73,6 +73,7 @@ def linkage(protocol: str, lift: float) -> list[dict[str, Any]]:
             lifted,
             control=lifted - 0.09,
             baseline=0.31,
+            n_participants=46,
             notes="44 controls, same gallery",
             **more,
         )
@@ -268,7 +269,7 @@ def rich() -> dict[str, Any]:
         },
         "training": {"profile": "default", "still_falling": False, "rounds": rounds()},
         "privacy": {"unit": "none", "target_epsilon": None, "adjacency": None, "accountant": None, "simulation_noise": False,
-                    "covers": "nothing: no differential privacy", "sites": []},
+                    "covers": "nothing: no differential privacy", "epsilon_two_sites": None, "sites": []},
         "releases": [
             {"name": "weights", "what": "the updated shared weights", "observer": "server", "status": "outside the guarantee"},
             {"name": "signals", "what": "waveforms", "observer": "server", "status": "withheld"},
@@ -288,6 +289,7 @@ def private(report: dict[str, Any], epsilon: float = 8.0, unit: str = "participa
     out["privacy"] = {
         "unit": unit, "target_epsilon": epsilon, "adjacency": "zero-out", "accountant": "dp-accounting PLD, pessimistic",
         "simulation_noise": True, "covers": "weights only: counts and losses are released outside the guarantee",
+        "epsilon_two_sites": None,
         "sites": [
             {"name": site, "sigma": 1.31, "clip_norm": 1.0, "q": 0.333, "steps": 480, "delta": 1e-5,
              "max_windows_per_participant": 48, "epsilon_participant": epsilon if unit == "participant" else 11.3 * epsilon,

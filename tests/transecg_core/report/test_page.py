@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from transecg_core.report import ReportError, complete, write_report
-from transecg_core.report.cards import banners
+from transecg_core.report.cards import banners, cards, facts
 from transecg_core.report.page import report_page
 from transecg_core.report.schema import canonical_json
 
@@ -150,6 +150,7 @@ def test_banners(rich_report, sparse_report, private_report) -> None:
         r'<div class="banner[^"]*"><strong>([^<]+)', report_page(complete(sparse_report))
     )
     assert titles(rich_report) == ["SYNTHETIC DATA"]
+    assert titles(sparse_report)[0] == "QUICK PROFILE"
     rich_report["data"]["kind"] = "real"
     assert titles(rich_report) == []
     rich_report["manifest"]["config"]["protocol"] = "random-window"
@@ -220,3 +221,51 @@ def test_no_loss_no_curve(sparse_report) -> None:
     page = report_page(complete(sparse_report))
     assert "<svg" not in page
     assert "Losses are withheld" in page
+
+
+def test_cards_say_whom_they_are_about(rich_report, private_report) -> None:
+    model = cards(rich_report)[1]
+    assert model["title"] == "What the model can do"
+    assert "46 people it trained on" in model["against"][0]
+    assert model["against"][1] == "44 people never trained on: 71 %"
+    rich_report["data"]["audited_on"] = "synthetic people"
+    assert "46 synthetic people, none of whom trained" in cards(rich_report)[1]["against"][0]
+    leakage = cards(private_report())[2]
+    assert "an observer who holds the person's own training windows" in leakage["what"]
+    assert "privacy guarantee: allows at most 0.93" in leakage["against"][-1]
+
+
+def test_a_ceiling_of_one_is_called_none(private_report) -> None:
+    report = private_report()
+    for row in report["risks"]:
+        row["ceiling"] = 1.0 if row["ceiling"] else None
+    assert cards(report)[2]["against"][-1].endswith("privacy guarantee: bounds nothing here")
+    assert any("The privacy guarantee bounds nothing here." in text for text in complete(report)["verdict"])
+
+
+def test_the_top_counts_ids_and_says_whose_epsilon(rich_report, private_report) -> None:
+    assert (
+        "96 participants at 4 synthetic sites (50 trained on: ids, somebody at two sites counts twice)"
+        in facts(rich_report)
+    )
+    report = private_report()
+    assert "participant-level privacy, epsilon per person 8 at any one site" in facts(report)
+    report["privacy"]["epsilon_two_sites"] = 14.25
+    known = "epsilon per person 14.2 for people at two sites, 8 at any one site"
+    assert f"participant-level privacy, {known}" in facts(report)
+    assert ">14.2<" in report_page(complete(report))
+
+
+def test_each_reason_for_no_score_is_said_once(rich_report) -> None:
+    empty = rich_report["utility"]["beat"]["synth-a"]
+    rich_report["utility"]["sex"] |= {"synth-b": empty, "synth-c": empty}
+    page = report_page(complete(rich_report))
+    assert page.count("fewer than 5 labelled people") == 1
+    assert "one class only: beat at synth-a; sex at synth-b, synth-c<" in page
+
+
+def test_the_site_matrix_marks_the_leaky_protocol(rich_report) -> None:
+    for row in rich_report["risks"]:
+        row["protocol"] = "random-window"
+    sites = report_page(complete(rich_report)).partition('id="sites"')[2].partition('id="utility"')[0]
+    assert sites.count("<b>(leaky)</b>") == 3

@@ -41,15 +41,15 @@ def test_the_strongest_signal_method_speaks_for_the_signals(rich_report) -> None
     ("interval", "expected"),
     [
         ([0.02, 0.12], "adds to the risk"),
-        ([-0.2, -0.02], "adds nothing beyond the signals"),
+        ([-0.2, -0.02], "Combining both was not tested"),
         ([-0.1, 0.1], "No conclusion on whether"),
     ],
 )
 def test_against_the_floor_by_paired_difference(rich_report, interval, expected) -> None:
     row = rows(rich_report, **FLOOR_GAIN)[0]
     row.update(main=sum(interval) / 2, ci95=interval)
-    text = said(rich_report, "Added by the model")
-    phrases = ("adds to the risk", "adds nothing beyond the signals", "No conclusion on whether")
+    text = said(rich_report, "What the model can do")
+    phrases = ("adds to the risk", "Combining both was not tested", "No conclusion on whether")
     assert [p for p in phrases if p in text] == [expected]
 
 
@@ -57,7 +57,7 @@ def test_against_the_floor_by_paired_difference(rich_report, interval, expected)
     ("interval", "expected"),
     [
         ([0.85, 0.95], "adds to the risk"),
-        ([0.3, 0.5], "adds nothing beyond"),
+        ([0.3, 0.5], "alone it identifies fewer people"),
         ([0.7, 0.9], "No conclusion on whether"),
     ],
 )
@@ -67,13 +67,13 @@ def test_without_a_paired_difference_intervals_must_not_overlap(rich_report, int
         0
     ]
     row.update(main=sum(interval) / 2, ci95=interval)
-    assert expected in said(rich_report, "Added by the model")
+    assert expected in said(rich_report, "What the model can do")
 
 
 def test_a_falling_loss_makes_a_lower_bound(rich_report) -> None:
-    assert "lower bound" not in said(rich_report, "Added by the model")
+    assert "lower bound" not in said(rich_report, "What the model can do")
     rich_report["training"]["still_falling"] = True
-    assert "lower bound" in said(rich_report, "Added by the model")
+    assert "lower bound" in said(rich_report, "What the model can do")
 
 
 @pytest.mark.parametrize(
@@ -111,15 +111,16 @@ def test_a_figure_above_its_ceiling_is_shouted(private_report) -> None:
 
 
 def test_a_component_is_named_only_where_shown_maps_agree(rich_report) -> None:
-    assert "QRS carries more than its duration explains for beat, participant" in said(
-        rich_report, "Carried by"
+    assert (
+        "QRS carries more than its duration explains for beat, participant in this one training run"
+        in said(rich_report, "Carried by")
     )
     maps = rich_report["attribution"]["participant"]
     maps["occlusion"] = rich_report["attribution"]["sex"]["occlusion"]
-    assert "which component carries age, participant" in said(rich_report, "Carried by")
+    assert "which component carries participant" in said(rich_report, "Carried by")
     for entry in maps.values():
         entry["shown"] = False
-    assert "which component carries age, participant" in said(rich_report, "Carried by")
+    assert "which component carries participant" in said(rich_report, "Carried by")
 
 
 def test_a_component_needs_an_interval_above_one(rich_report) -> None:
@@ -142,7 +143,7 @@ def test_attention_never_names_a_component(rich_report) -> None:
 def test_privacy_claims(rich_report, private_report) -> None:
     assert "None: trained without" in said(rich_report, "Privacy claim")
     text = said(private_report(epsilon=3.0), "Privacy claim")
-    assert "epsilon per person is at most 3" in text
+    assert "epsilon per person is at most 3 at any one site" in text
     assert "protects nobody" in text
     assert "weights only" in text
     window = said(private_report(epsilon=2.0, unit="window"), "Privacy claim")
@@ -165,7 +166,7 @@ def test_utility_needs_an_interval_above_the_majority(rich_report) -> None:
 
 
 def test_nothing_measured_gives_no_conclusion_everywhere(sparse_report) -> None:
-    for topic in ("In the signals anyway", "Added by the model", "Given away by training"):
+    for topic in ("In the signals anyway", "What the model can do", "Given away by training"):
         assert "No conclusion" in said(sparse_report, topic)
 
 
@@ -182,7 +183,7 @@ def test_the_leaky_protocol_never_speaks_beside_an_honest_one(rich_report) -> No
     ]
     rich_report["risks"] = extra + rich_report["risks"]
     assert headline(rich_report["risks"]).protocol == "other-session"
-    assert "99 %" not in said(rich_report, "Added by the model")
+    assert "99 %" not in said(rich_report, "What the model can do")
 
 
 def test_synthetic_is_said_and_real_is_not_called_synthetic(rich_report) -> None:
@@ -212,3 +213,69 @@ def test_the_hardest_protocol_with_enough_people(people, chosen) -> None:
 def test_a_pilots_figures_are_not_the_participants(rich_report):
     rich_report["data"] |= {"kind": "real", "audited_on": "synthetic people"}
     assert "nobody's ECG" in verdict(rich_report)[0]
+
+
+def test_no_component_for_a_task_the_model_does_not_do(rich_report) -> None:
+    rich_report["attribution"]["age"] = rich_report["attribution"]["sex"]
+    text = said(rich_report, "Carried by")
+    assert "T carries more than its duration explains for sex in this" in text
+    assert "No conclusion for age: not shown above the majority guess" in text
+    for score in rich_report["utility"]["sex"].values():
+        score["notes"] = "held-out windows of people who trained"
+    assert "No conclusion for age, sex: not shown" in said(rich_report, "Carried by")
+    rich_report["data"]["audited_on"] = "synthetic people"  # nobody there trained, whatever the note
+    assert "No conclusion for age: not shown" in said(rich_report, "Carried by")
+
+
+def test_the_verdict_says_whom_figures_are_about(rich_report) -> None:
+    text = said(rich_report, "What the model can do")
+    assert "46 people it trained on, other-session" in text
+    assert "and for 71 % of 44 people never trained on" in text
+    for row in rows(rich_report, name="identification"):
+        row["notes"] = (
+            "chance 0.010 (gallery of 96); one gallery of all sites; 39 controls, same gallery; baseline"
+        )
+    assert "and for 71 % of 39 people never trained on" in said(rich_report, "What the model can do")
+    rich_report["data"]["audited_on"] = "synthetic people"
+    assert "46 synthetic people, none of whom trained" in said(rich_report, "What the model can do")
+    row = rows(rich_report, name="embedding-consistency", metric="AUC", site="pooled")[0]
+    row["notes"] = "45 members, 39 controls; pairs within a site"
+    assert "45 members, 39 controls, independent-coins" in said(rich_report, "Given away by training")
+
+
+def test_leakage_says_what_the_observer_holds(rich_report) -> None:
+    assert "holds the person's own training windows, and" in said(rich_report, "Given away by training")
+    drop(rich_report, name="embedding-consistency")
+    text = said(rich_report, "Given away by training")
+    assert "holds the person's own training windows with their labels" in text
+
+
+def test_profile_quick_concludes_nothing(rich_report, private_report) -> None:
+    for report in (rich_report, private_report()):
+        report["training"] |= {"profile": "quick", "still_falling": True}
+        assert "to conclude anything" in said(report, "Evidence")
+        for topic in ("What the model can do", "Given away by training", "Carried by", "Still useful for"):
+            text = said(report, topic)
+            assert ": No conclusion (profile quick)" in text
+            for claim in (
+                "adds to the risk",
+                "better",
+                "worse",
+                "above",
+                "carries more",
+                "lower bound",
+                "fewer people",
+            ):
+                assert claim not in text.lower()
+        assert "80 % (72 to 88" in said(report, "What the model can do")
+        assert "AUC 0.63 (0.52 to 0.73" in said(report, "Given away by training")
+        assert "beat (86 %" in said(report, "Still useful for")
+
+
+def test_people_at_two_sites_pay_twice_and_lead(private_report) -> None:
+    report = private_report(epsilon=3.0)
+    report["privacy"]["epsilon_two_sites"] = 5.5
+    text = said(report, "Privacy claim")
+    assert "at most 5.5 for people at two sites, and at most 3 at any one site at delta 1e-5" in text
+    report["privacy"]["epsilon_two_sites"] = 2.5  # the pair with shared people may be the cheaper sites
+    assert "at most 3 at any one site, and at most 2.5 for people" in said(report, "Privacy claim")
