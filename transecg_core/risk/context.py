@@ -72,3 +72,17 @@ class AuditContext:
     attribution_windows: int
     ceilings: Mapping[str, CeilingCurve] | None
     strangers: bool = False
+
+    def never_trained(self) -> tuple[np.ndarray, ...]:
+        """Return per site who was never trained on, bool (P,): under none of their ids, at no site."""
+        if self.strangers:
+            return tuple(np.ones(len(site.person_P), dtype=bool) for site in self.sites)
+        trained = {
+            person
+            for site in self.sites
+            for person, member in zip(site.person_P, site.member_P, strict=True)
+            if member
+        }
+        return tuple(
+            np.array([person not in trained for person in site.person_P], dtype=bool) for site in self.sites
+        )

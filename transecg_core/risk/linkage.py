@@ -155,7 +155,7 @@ def _groups(attack: Attack, question: Question) -> tuple[np.ndarray, np.ndarray]
 def _unmeasurable(attack: Attack, question: Question, main_P: np.ndarray, metric: str) -> str | None:
     """Return why a metric has no figure on the main group."""
     if main_P.sum() < MIN_PEOPLE:
-        who = "people" if attack.kind == "A" else "members"
+        who = "people" if attack.kind == "A" or question.ctx.strangers else "members"
         return f"needs probes of {MIN_PEOPLE} {who}, found {int(main_P.sum())}"
     if metric in TAR:
         rates = question.outcomes[attack.name].rates.of(main_P)
@@ -186,7 +186,7 @@ def _figure_row(attack: Attack, question: Question, metric: str) -> RiskRow:
         _estimate(question, attack.name, main_P, metric),
         _value(question, attack.name, control_P, metric),
         baseline,
-        int((main_P | control_P).sum()),
+        int(main_P.sum()),
         tuple(notes),
     )
 
@@ -206,7 +206,7 @@ def _gain_row(attack: Attack, question: Question, reference: str | None, metric:
         difference(gain_P[main_P], question.ctx.bootstrap, question.rng(attack.name, metric)),
         float(gain_P[control_P].mean()) if control_P.sum() >= MIN_PEOPLE else None,
         0.0,
-        int((main_P | control_P).sum()),
+        int(main_P.sum()),
         (
             _leaky_note(question.problem),
             f"paired difference to {reference} on the same people",
@@ -234,6 +234,8 @@ def _pooled_note(problem: Problem, metric: str) -> str | None:
 
 
 def _control_note(question: Question, control_P: np.ndarray) -> str:
+    if question.ctx.strangers:
+        return "synthetic people, never trained on; no control"
     if not question.ctx.membership:
         return "control not measurable: everybody was trained on"
     count = int(control_P.sum())

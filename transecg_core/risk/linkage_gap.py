@@ -7,7 +7,7 @@ import numpy as np
 from transecg_core.risk.attacks.attack import Attack
 from transecg_core.risk.estimate import MIN_PEOPLE, difference_of_means
 from transecg_core.risk.linkage import Question, best_floor
-from transecg_core.risk.membership import NOBODY_HELD_OUT, ceiling_for, larger_share
+from transecg_core.risk.membership import ceiling_for, larger_share, no_controls
 from transecg_core.risk.rows import POOLED, RiskRow
 from transecg_core.risk.table import blank, measured
 
@@ -25,8 +25,8 @@ def linkage_gap_row(attack: Attack, question: Question) -> RiskRow:
     def none(reason: str) -> RiskRow:
         return blank(attack, question.where(METRIC), reason)
 
-    if not ctx.membership:
-        return none(NOBODY_HELD_OUT)
+    if (why_not := no_controls(ctx)) is not None:
+        return none(why_not)
     if attack.name not in outcomes:
         return none(question.linkage.reasons[attack.name])
     member_P, control_P = question.member_P, question.control_P

@@ -34,7 +34,15 @@ MIN_CONTROLS = 40
 """Fewest controls for a TPR at 5 % FPR: two halves of 20, the least that can hold 5 %."""
 _SPLITS = 50
 TPR_METRIC = f"TPR@{FPR:.0%}FPR"
-NOBODY_HELD_OUT = "nobody was held out of training (audit-split=none), so there are no controls"
+
+
+def no_controls(ctx: AuditContext) -> str | None:
+    """Return why members can't be compared with people held out of training; None if they can."""
+    if ctx.strangers:
+        return "the server holds none of the participants' ECG"
+    if not ctx.membership:
+        return "nobody was held out of training (audit-split=none), so there are no controls"
+    return None
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,8 @@ class Scores:
 def membership_rows(attack: Attack, ctx: AuditContext, case: Case, held: Mapping[str, Any]) -> list[RiskRow]:
     """Run one membership attack on the trained and on a fresh model; return its rows per site and pooled."""
     try:
-        if not ctx.membership:
-            raise NotMeasurable(NOBODY_HELD_OUT)
+        if (why := no_controls(ctx)) is not None:
+            raise NotMeasurable(why)
         scores = _scores(attack, case, held)
     except NotMeasurable as reason:
         return [blank(attack, (POOLED, COINS, metric), str(reason)) for metric in ("AUC", TPR_METRIC)]
@@ -197,25 +205,31 @@ def ceiling_for(
 
 def _tpr(scores: Scores, bootstrap: int, rng: np.random.Generator) -> _Figure:
     """Estimate the TPR at 5 % FPR; thresholds come from the half of the controls not tested."""
+    found = int((~scores.member_T).sum())
     scores = scores.of(_halvable(scores))
     members, controls = scores.member_T, ~scores.member_T
     if controls.sum() < MIN_CONTROLS:
-        raise NotMeasurable(
-            f"{int(controls.sum())} controls, needs {MIN_CONTROLS} for a threshold at {FPR:.0%} FPR"
-        )
+        raise NotMeasurable(_few_controls(found, int(controls.sum())))
     if members.sum() < MIN_PEOPLE:
         raise NotMeasurable(f"{int(members.sum())} members with a score, needs {MIN_PEOPLE}")
     seed = int(rng.integers(2**62))
     hit_ST = half_threshold_hits(scores.trained_T, scores, np.random.default_rng(seed))
     fresh_ST = half_threshold_hits(scores.fresh_T, scores, np.random.default_rng(seed))
-    found = replace(_tpr_estimate(hit_ST[:, members], bootstrap, rng), n=len(members))
+    estimate = replace(_tpr_estimate(hit_ST[:, members], bootstrap, rng), n=len(members))
     notes = (
         f"{int(members.sum())} members, {int(controls.sum())} controls",
         f"threshold from one random half of the controls, tested on the other, {len(hit_ST)} times",
         f"realised FPR {np.nanmean(hit_ST[:, controls]):.3f}",
         "scores relative to the site's median control of the first half",
     )
-    return _Figure(found, float(fresh_ST[:, members].mean()), FPR, notes)
+    return _Figure(estimate, float(fresh_ST[:, members].mean()), FPR, notes)
+
+
+def _few_controls(found: int, usable: int) -> str:
+    """Say how many controls there are, and why not all of them can carry a threshold."""
+    lost = found - usable
+    why = f", {usable} of them usable ({lost} at sites with fewer than 4, two for each half)" if lost else ""
+    return f"{found} controls{why}; needs {MIN_CONTROLS} for a threshold at {FPR:.0%} FPR"
 
 
 def _halvable(scores: Scores) -> np.ndarray:

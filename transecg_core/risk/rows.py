@@ -21,13 +21,18 @@ class RiskRow:
     ----------
     kind
         A signal linkability, B model capability, C training leakage. Never added up.
-    main, control, baseline
-        The attack on members, on people never trained on, and the naive guess. None is
-        "not measured", and `notes` says why.
+    main
+        A: the attack on everybody. B: on members. C: telling members from controls (people
+        never trained on). None is "not measured", and `notes` says why.
+    control
+        A: none. B: the same on people never trained on. C: the same attack on an untrained model.
+    baseline
+        A and C: the naive guess. B: the untrained encoder on the same people; of a gain over a
+        reference, no gain (0).
     ci95
         Of `main`, over participants.
     n_participants
-        People behind `main` and `control` together.
+        People behind `main` and `ci95`. A: everybody. B: members. C: members and controls.
     ceiling
         The largest `main` that the privacy guarantee allows; None where none holds.
     """

@@ -27,7 +27,7 @@ def measured(
     where
         Site (or pooled), protocol, metric.
     people
-        People behind main and control.
+        People behind `found`.
     notes
         Joined with semicolons; None is left out.
     """

@@ -59,13 +59,19 @@ def test_planted_membership_is_found_and_corrected_by_no_training(planted):
 
 
 def test_twins_are_linked_across_sites_and_never_each_others_impostor(fakes):
-    rows = audit(fakes.build(fakes.recipe(sites=3, people=14, twins=12)))
+    context = fakes.build(fakes.recipe(sites=3, people=14, twins=12))
+    rows = audit(context)
     row = pick(rows, "cross-site identification", "rank-1")
     assert row.main == 1.0
-    assert row.n_participants == 12
+    members = int(context.sites[0].member_P[:12].sum())
+    assert row.n_participants == members  # the people behind main; the controls are in the notes
+    assert f"{12 - members} controls" in row.notes
+    assert pick(rows, "cross-site raw-correlation", "rank-1").n_participants == 12
     # Three ids with one face: if copies were impostors, rank-1 would be a third.
     assert pick(rows, "identification", "rank-1").main == 1.0
-    assert pick(rows, "identification", "rank-1").n_participants == 12 + 3 * 2
+    trained = {p for s in context.sites for p, m in zip(s.person_P, s.member_P, strict=True) if m}
+    assert pick(rows, "identification", "rank-1").n_participants == len(trained)
+    assert pick(rows, "raw-correlation", "rank-1").n_participants == 12 + 3 * 2
 
 
 def test_noise_only_stays_silent(fakes):
@@ -158,6 +164,42 @@ def test_without_controls_leakage_is_not_measurable_and_identification_is(fakes)
     assert "everybody was trained on" in row.notes
 
 
+def test_strangers_are_the_main_group_and_tell_nothing_about_training(fakes):
+    rows = audit(fakes.build(fakes.recipe(sites=2, people=8, audit_split="none"), strangers=True))
+    row = pick(rows, "identification", "rank-1")
+    assert (row.main, row.control, row.n_participants) == (1.0, None, 16)
+    assert "never trained on" in row.notes
+    assert "everybody was trained on" not in row.notes
+    leakage = [row for row in rows if row.kind == "C" and row.protocol != "cross-site"]
+    assert leakage
+    for row in leakage:
+        assert row.main is None
+        assert "the server holds none of the participants' ECG" in row.notes
+        assert "audit-split" not in row.notes
+
+
+def test_controls_that_carry_no_threshold_are_counted_and_explained(fakes):
+    context = fakes.build(fakes.recipe(sites=2, people=16))
+    held_out = np.arange(16) < 12
+    few = np.arange(16) < 3
+    sites = tuple(
+        replace(site, member_P=~out) for site, out in zip(context.sites, (held_out, few), strict=True)
+    )
+    notes = pick(audit(replace(context, sites=sites)), "shared-head-loss", "TPR@5%FPR").notes
+    assert "15 controls, 12 of them usable (3 at sites with fewer than 4" in notes
+    assert "needs 40" in notes
+
+
+def test_never_trained_on_is_about_the_person_and_not_the_id(fakes):
+    context = fakes.build(fakes.recipe(sites=2, people=4, twins=2))
+    member = (np.array([True, False, True, False]), np.zeros(4, dtype=bool))
+    sites = tuple(replace(s, member_P=m) for s, m in zip(context.sites, member, strict=True))
+    first, second = replace(context, sites=sites).never_trained()
+    assert first.tolist() == [False, True, False, True]
+    assert second.tolist() == [False, True, True, True]
+    assert all(out.all() for out in replace(context, sites=sites, strangers=True).never_trained())
+
+
 def test_embeddings_that_are_not_finite_null_b_and_c_but_not_a(fakes):
     context = fakes.build(fakes.recipe(), model=fakes.model(fakes.reader(broken=True)))
     rows = audit(context)
@@ -228,8 +270,11 @@ def test_identical_windows_are_a_reason_or_chance(fakes):
 def test_a_person_trained_on_under_one_id_only_is_neither_member_nor_control(fakes):
     context = fakes.build(fakes.recipe(sites=2, people=14, twins=6))
     flipped = replace(context.sites[1], member_P=~context.sites[1].member_P)
-    row = pick(audit(replace(context, sites=(context.sites[0], flipped))), "identification", "rank-1")
-    assert row.n_participants == 8 + 8  # the six twins are left out
+    rows = audit(replace(context, sites=(context.sites[0], flipped)))
+    row = pick(rows, "identification", "rank-1")
+    # The six twins are left out.
+    assert row.n_participants == context.sites[0].member_P[6:].sum() + flipped.member_P[6:].sum()
+    assert f"{16 - row.n_participants} controls" in row.notes
 
 
 def test_leaky_probes_are_marked(fakes):

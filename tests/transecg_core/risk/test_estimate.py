@@ -64,6 +64,32 @@ def test_intervals_cover_the_truth_about_95_times_in_100():
     assert all(0.89 <= count / runs <= 0.985 for count in hits.values()), hits
 
 
+@pytest.mark.parametrize("people", [5, 11, 50])
+def test_a_gain_is_rarely_concluded_where_there_is_none(people):
+    rng = np.random.default_rng(people)
+    runs = 600
+    for differ in (0.1, 0.5, 0.9):
+        found = [
+            difference(
+                rng.choice([-1.0, 0.0, 1.0], p=[differ / 2, 1 - differ, differ / 2], size=people), 200, rng
+            ).ci95
+            for _ in range(runs)
+        ]
+        # At a true rate of .025 the count of 600 has standard error .006.
+        assert np.mean([low > 0 for low, _ in found]) <= 0.045, differ
+        assert np.mean([high < 0 for _, high in found]) <= 0.045, differ
+        assert np.mean([low > 0 or high < 0 for low, high in found]) <= 0.065, differ
+
+
+def test_a_few_agreeing_people_are_no_proof_and_many_are():
+    rng = np.random.default_rng(0)
+    assert difference(np.array([1.0, 1, 1, 0, 0]), 500, rng).ci95[0] <= 0
+    low, high = difference(np.repeat([1.0, 0.0], [8, 12]), 500, rng).ci95
+    assert 0 < low < 0.4 < high
+    low, high = difference(np.append(np.full(30, 0.9), 0.8), 500, rng).ci95
+    assert 0.6 < low < 0.89 < high <= 1
+
+
 def test_agreement_of_all_people_is_not_certainty():
     rng = np.random.default_rng(0)
     assert proportion(np.ones(12), 100, rng).ci95[0] < 0.8
