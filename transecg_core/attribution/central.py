@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from transecg_core.attribution.cohort import AuditCohort, donors, draw_cohort
+from transecg_core.attribution.cohort import AuditCohort, donors, draw_cohort, labelled_controls
 from transecg_core.attribution.components import summarise
 from transecg_core.attribution.faithfulness import insertion_minus_deletion, rank_correlation, relevance_order
 from transecg_core.attribution.intervals import mean_over_people, person_means
@@ -26,6 +26,9 @@ from transecg_core.cohorts.schema import COMPONENTS
 from transecg_core.model.heads import CLASSES
 from transecg_core.risk.context import AuditContext
 from transecg_core.seeds import seed_for
+
+PERSON_TASKS = frozenset({"sex", "age", "diagnosis"})
+"""Tasks with one answer per person, which a model may have learned by heart for those it trained on."""
 
 RANDOM_ORDERS = 2
 """Random orders that every map is compared with."""
@@ -52,6 +55,8 @@ class Group:
         What occlusion fills with.
     maps
         Task -> method -> relevance (B, L) of the trained model.
+    too_few_controls
+        Task -> labelled people never trained on, where they are too few to judge the task on.
     """
 
     cohort: AuditCohort
@@ -61,17 +66,43 @@ class Group:
     identification: tuple[Identification, Identification] | None
     donors_KBL: np.ndarray
     maps: Mapping[str, Mapping[str, np.ndarray]]
+    too_few_controls: Mapping[str, int]
 
 
 def explain(ctx: AuditContext) -> tuple[Group, ...]:
-    """Draw the audit cohorts and compute the trained model's maps, for `attribute` and `example_beat`."""
+    """Draw the audit cohorts and compute the trained model's maps, for `attribute` and `example_beat`.
+
+    With people held out of training, the tasks with one answer per person are explained on those
+    alone, where at least `MIN_PEOPLE` of them have a label; the rest is explained on everybody.
+    """
     beat = tuple(task for task in ctx.tasks if task == "beat")
-    others = tuple(task for task in ctx.tasks if task != "beat")
-    return tuple(_group(ctx, tasks) for tasks in (others, beat) if tasks)
+    persons = tuple(task for task in ctx.tasks if task in PERSON_TASKS and ctx.membership)
+    count = {task: labelled_controls(ctx, task) for task in persons}
+    judged = tuple(task for task in persons if count[task] >= MIN_PEOPLE)
+    others = tuple(task for task in ctx.tasks if task not in (*beat, *judged))
+    few = {task: count[task] for task in persons if task not in judged}
+    plan = ((others, False), (judged, True), (beat, False))
+    return tuple(_group(ctx, tasks, controls, few) for tasks, controls in plan if tasks)
 
 
-def _group(ctx: AuditContext, tasks: tuple[str, ...]) -> Group:
-    cohort = draw_cohort(ctx, tasks[0])
+def _group(ctx: AuditContext, tasks: tuple[str, ...], controls: bool, few: Mapping[str, int]) -> Group:
+    cohort = draw_cohort(ctx, tasks[0], controls)
+    targets, random_targets, rows, identification = _targets(ctx, tasks, cohort)
+    fill_KBL = donors(cohort, seed_for(ctx.seed, "attribution", "donors"))
+    maps: dict[str, dict[str, np.ndarray]] = {task: {} for task in tasks}
+    seed = seed_for(ctx.seed, "attribution", "random-scores")
+    for method in METHODS if len(cohort) else ():
+        found = relevances(ctx.model, cohort.x_BL, targets, method, fill_KBL=fill_KBL, seed=seed)
+        for task, map_BL in found.items():
+            maps[task][method] = map_BL
+    few = {task: number for task, number in few.items() if task in tasks}
+    return Group(cohort, rows, targets, random_targets, identification, fill_KBL, maps, few)
+
+
+def _targets(
+    ctx: AuditContext, tasks: tuple[str, ...], cohort: AuditCohort
+) -> tuple[Targets, Targets, dict[str, np.ndarray], tuple[Identification, Identification] | None]:
+    """Return what is explained of either model, on which windows, and the identification if any."""
     targets: dict[str, Target] = {}
     random_targets: dict[str, Target] = {}
     rows: dict[str, np.ndarray] = {}
@@ -87,14 +118,7 @@ def _group(ctx: AuditContext, tasks: tuple[str, ...]) -> Group:
             identification = (trained, untrained)
             rows[task] = trained.usable_B
             targets[task], random_targets[task] = trained.target, untrained.target
-    fill_KBL = donors(cohort, seed_for(ctx.seed, "attribution", "donors"))
-    maps: dict[str, dict[str, np.ndarray]] = {task: {} for task in tasks}
-    seed = seed_for(ctx.seed, "attribution", "random-scores")
-    for method in METHODS if len(cohort) else ():
-        found = relevances(ctx.model, cohort.x_BL, targets, method, fill_KBL=fill_KBL, seed=seed)
-        for task, map_BL in found.items():
-            maps[task][method] = map_BL
-    return Group(cohort, rows, targets, random_targets, identification, fill_KBL, maps)
+    return targets, random_targets, rows, identification
 
 
 def attribute(
@@ -156,9 +180,23 @@ def _competence(ctx: AuditContext, group: Group, task: str) -> Competence:
     seed = seed_for(ctx.seed, "attribution", "competence", task)
     if group.identification is not None and task not in CLASSES:
         return identification_competence(*group.identification, cohort.person_B, ctx.bootstrap, seed)
+    if task in group.too_few_controls:
+        number = group.too_few_controls[task]
+        return Competence(
+            False, f"too few people never trained on: {number} with a label, and {MIN_PEOPLE} are needed"
+        )
     labels_B = cohort.label_B[task][rows_B]
     people_B = cohort.person_B[rows_B]
-    return class_competence(ctx.model, task, cohort.x_BL[rows_B], labels_B, people_B, ctx.bootstrap, seed)
+    found = class_competence(ctx.model, task, cohort.x_BL[rows_B], labels_B, people_B, ctx.bootstrap, seed)
+    return replace(found, sentence=f"{found.sentence}, on {_whom(ctx, task)}")
+
+
+def _whom(ctx: AuditContext, task: str) -> str:
+    if ctx.strangers:
+        return "synthetic people, never trained on"
+    if not ctx.membership:
+        return "held-out windows of people who trained"
+    return "people never trained on" if task in PERSON_TASKS else "held-out windows of everybody"
 
 
 def _verdict(

@@ -17,13 +17,13 @@ from transecg_core.model.heads import CLASSES
 from transecg_core.risk.context import AuditContext, AuditSite
 from transecg_core.seeds import seed_for
 from transecg_core.signals.schema import WINDOW, Windows
-from transecg_core.training.local import task_codes
+from transecg_core.training.local import MISSING, task_codes
 
 DONORS = 2
 """Other people's windows per window from which occlusion takes its patches."""
 
-BEAT_SHARE = 0.5
-"""Windows of the beat task's own cohort, as a part of ``attribution_windows``."""
+OWN_SHARE = 0.5
+"""Windows of a cohort for some tasks only (beats; people never trained on), of ``attribution_windows``."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,38 @@ def ectopic(windows: Windows) -> np.ndarray:
     return ectopic_N
 
 
-def draw_cohort(ctx: AuditContext, task: str) -> AuditCohort:
+def labelled_controls(ctx: AuditContext, task: str) -> int:
+    """Return how many people never trained on have a window to explain with a label of a person's task."""
+    found: set[str] = set()
+    for site, control_P in zip(ctx.sites, ctx.never_trained(), strict=True):
+        rows = np.flatnonzero(_eligible(site, False) & control_P[site.windows.participant_N])
+        rows = rows[task_codes(site.windows, rows, (task,))[task] != MISSING]
+        found |= {site.person_P[p] for p in np.unique(site.windows.participant_N[rows])}
+    return len(found)
+
+
+def draw_cohort(ctx: AuditContext, task: str, controls: bool = False) -> AuditCohort:
     """Return the audit cohort for `task`: up to ``attribution_windows``, even over sites, then people.
 
     Ectopic beats are left out, since their waves don't lie where the components of the record's
     median beat say. For the ``beat`` task they are the point: its cohort has labelled beats only,
     even over classes, and its components name positions of the person's normal beat.
+
+    Parameters
+    ----------
+    controls
+        Take people never trained on only. There are about half as many, so half the windows do.
     """
-    budget = ctx.attribution_windows if task != "beat" else max(1, int(BEAT_SHARE * ctx.attribution_windows))
-    queues = [_queue(site, task == "beat", ctx.seed) for site in ctx.sites]
+    own = controls or task == "beat"
+    budget = max(1, int(OWN_SHARE * ctx.attribution_windows)) if own else ctx.attribution_windows
+    queues = [
+        _queue(
+            site,
+            _eligible(site, task == "beat") & (not controls or control_P[site.windows.participant_N]),
+            ctx.seed,
+        )
+        for site, control_P in zip(ctx.sites, ctx.never_trained(), strict=True)
+    ]
     chosen: list[list[int]] = [[] for _ in queues]
     left = budget
     while left and any(queues):
@@ -83,16 +106,21 @@ def draw_cohort(ctx: AuditContext, task: str) -> AuditCohort:
     return _gather(ctx, [np.array(sorted(rows), dtype=np.int64) for rows in chosen])
 
 
-def _queue(site: AuditSite, beats: bool, seed: int) -> deque[int]:
-    """Return a site's eligible probe windows: everybody's first choice, then everybody's second, ..."""
-    windows = site.windows
-    eligible = np.zeros(len(windows), dtype=bool)
+def _eligible(site: AuditSite, beats: bool) -> np.ndarray:
+    """Return the probe windows that may be explained, bool (N,): labelled beats, or no ectopic ones."""
+    eligible_N = np.zeros(len(site.windows), dtype=bool)
     for probe_N in site.split.probes.values():
-        eligible |= probe_N
-    eligible &= (windows.beat_N != UNKNOWN) if beats else ~ectopic(windows)
+        eligible_N |= probe_N
+    eligible_N &= (site.windows.beat_N != UNKNOWN) if beats else ~ectopic(site.windows)
+    return eligible_N
+
+
+def _queue(site: AuditSite, eligible_N: np.ndarray, seed: int) -> deque[int]:
+    """Return a site's eligible windows: everybody's first choice, then everybody's second, ..."""
+    windows = site.windows
     rng = np.random.default_rng(seed_for(seed, "attribution-cohort", site.name))
     people = [
-        _by_class(windows, np.flatnonzero(eligible & (windows.participant_N == p)))
+        _by_class(windows, np.flatnonzero(eligible_N & (windows.participant_N == p)))
         for p in rng.permutation(len(windows.participants))
     ]
     used: Counter[int] = Counter()

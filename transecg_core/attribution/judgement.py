@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from transecg_core.attribution.intervals import Estimate, mean_over_people, percentiles, resample_counts
+from transecg_core.attribution.intervals import Estimate, mean_over_people
 from transecg_core.attribution.relevance import TASK_BLIND, embed
 from transecg_core.attribution.similarity import Identification
 from transecg_core.model.heads import SiteModel
+from transecg_core.risk.balanced import balanced_accuracy
+from transecg_core.risk.rows import NotMeasurable
 
 MIN_PEOPLE = 10
 """Fewer people carry no interval worth the name; also the smallest group a report may describe."""
@@ -34,35 +36,17 @@ def class_competence(
     seed: int,
 ) -> Competence:
     """Compare the balanced accuracy of a shared head with chance, one in the number of classes present."""
-    present = np.unique(class_B)
-    if len(present) < 2:
-        return Competence(False, "the audit cohort has one class only: nothing to tell apart")
     with torch.no_grad():
         predicted_B = model.heads[task](embed(model.encoder, x_BL)).argmax(dim=1).numpy()
-    estimate = balanced_accuracy(predicted_B, class_B, person_B, resamples, seed)
-    chance = 1.0 / len(present)
+    try:
+        found = balanced_accuracy(class_B, predicted_B, person_B, resamples, seed)
+    except NotMeasurable as reason:
+        return Competence(False, f"balanced accuracy not measurable in the audit cohort: {reason}")
+    estimate = Estimate(found.value, *found.ci95)
+    chance = 1.0 / len(np.unique(class_B))
     text = f"balanced accuracy {estimate} against {chance:.2f} by guessing"
     learned = estimate.low > chance
     return Competence(learned, text if learned else f"the model is near chance: {text}")
-
-
-def balanced_accuracy(
-    predicted_B: np.ndarray, class_B: np.ndarray, person_B: np.ndarray, resamples: int, seed: int
-) -> Estimate:
-    """Return the mean recall over the classes present, with an interval over people."""
-    people, index_B = np.unique(person_B, return_inverse=True)
-    classes = np.unique(class_B)
-    hits_PC, counts_PC = np.zeros((2, len(people), len(classes)))
-    for column, code in enumerate(classes):
-        rows = class_B == code
-        np.add.at(counts_PC[:, column], index_B[rows], 1.0)
-        np.add.at(hits_PC[:, column], index_B[rows], (predicted_B[rows] == code).astype(np.float64))
-    drawn_RP = resample_counts(len(people), resamples, seed)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # A resample without one of the classes has no balanced accuracy (NaN) and is left out.
-        resampled_R = ((drawn_RP @ hits_PC) / (drawn_RP @ counts_PC)).mean(axis=1)
-    value = (hits_PC.sum(axis=0) / counts_PC.sum(axis=0)).mean()
-    return Estimate(float(value), *percentiles(resampled_R))
 
 
 def identification_competence(

@@ -116,3 +116,58 @@ def test_example_beat_needs_people(toy):
 def test_result_is_json_and_repeatable(toy):
     small = replace(toy, attribution_windows=20, tasks=("sex",))
     assert json.dumps(attribute(small), allow_nan=False) == json.dumps(attribute(small), allow_nan=False)
+
+
+def _held_out(toy, people, **changes):
+    """Hold the first `people` of each site out of training."""
+    sites = tuple(replace(site, member_P=np.arange(14) >= people) for site in toy.sites)
+    return replace(toy, sites=sites, membership=True, **changes)
+
+
+def test_person_tasks_are_explained_and_judged_on_people_never_trained_on(toy):
+    ctx = _held_out(toy, 10, attribution_windows=168)
+    everybody, controls = explain(ctx)
+    assert set(everybody.maps) == {"participant"}
+    assert set(controls.maps) == {"sex", "age"}
+    assert len(np.unique(everybody.cohort.person_B)) == 28
+    held_out = ctx.never_trained()
+    names = sorted(person for site in ctx.sites for person in site.person_P)
+    expected = {
+        p for site, out in zip(ctx.sites, held_out, strict=True) for p in np.array(site.person_P)[out]
+    }
+    assert {names[i] for i in controls.cohort.person_B} == expected
+    rows = attribute(ctx, (everybody, controls))
+    assert list(rows) == list(toy.tasks)
+    assert rows["sex"]["occlusion"]["shown"], rows["sex"]["occlusion"]["reason"]
+    assert rows["sex"]["occlusion"]["reason"].endswith("on people never trained on")
+
+
+def test_a_model_that_knows_its_own_people_only_gets_no_map(toy):
+    """Flip the labels of the people never trained on: the head is right about the others alone."""
+    ctx = _held_out(toy, 7)
+    flip = {"F": "M", "M": "F"}
+    sites = []
+    for site in ctx.sites:
+        out = {site.windows.participants[p] for p in np.flatnonzero(~site.member_P)}
+        records = tuple(
+            replace(r, sex=flip[r.sex]) if r.participant in out else r for r in site.windows.records
+        )
+        sites.append(replace(site, windows=replace(site.windows, records=records)))
+    rows = attribute(replace(ctx, sites=tuple(sites)))
+    assert not any(row["shown"] for row in rows["sex"].values())
+    assert "near chance" in rows["sex"]["occlusion"]["reason"]
+    assert "people never trained on" in rows["sex"]["occlusion"]["reason"]
+
+
+def test_few_people_never_trained_on_grey_the_person_tasks_only(toy):
+    rows = attribute(_held_out(toy, 4))
+    assert rows["participant"]["occlusion"]["shown"]
+    assert not any(row["shown"] for row in rows["sex"].values())
+    assert "too few people never trained on: 8" in rows["sex"]["occlusion"]["reason"]
+    assert rows["sex"]["occlusion"]["components"]
+
+
+def test_the_reason_says_on_whom_a_task_was_judged(toy, result):
+    assert result["sex"]["occlusion"]["reason"].endswith("on held-out windows of people who trained")
+    strangers = attribute(replace(toy, strangers=True, tasks=("sex",), attribution_windows=56))
+    assert strangers["sex"]["occlusion"]["reason"].endswith("on synthetic people, never trained on")

@@ -5,7 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from transecg_core.attribution.cohort import DONORS, donors, draw_cohort, mean_training_beat
+from transecg_core.attribution.cohort import (
+    DONORS,
+    donors,
+    draw_cohort,
+    labelled_controls,
+    mean_training_beat,
+)
 from transecg_core.attribution.similarity import _above_impostors, identify
 from transecg_core.cohorts.schema import BEATS
 
@@ -81,6 +87,28 @@ def test_mean_training_beat_is_of_members_only(toy):
     got = mean_training_beat(replace(site, member_P=member))
     np.testing.assert_allclose(got, site.windows.x_NL[rows].mean(axis=0), atol=1e-5)
     assert not mean_training_beat(replace(site, member_P=np.zeros(14, dtype=bool))).any()
+
+
+def test_strangers_are_filled_with_the_mean_beat_of_the_gallery(toy):
+    """Nobody there trained, but all are in the main group; zeros would be a beat that no heart makes."""
+    cohort = draw_cohort(replace(toy, strangers=True), "sex")
+    for number, site in enumerate(toy.sites):
+        mean_L = site.windows.x_NL[site.split.gallery_N].mean(axis=0)
+        np.testing.assert_allclose(
+            cohort.fill_BL[cohort.site_B == number], np.tile(mean_L, (42, 1)), atol=1e-5
+        )
+
+
+def test_controls_are_counted_once_and_with_a_label(toy):
+    member_P = np.arange(14) >= 6
+    first, second = (replace(site, member_P=member_P) for site in toy.sites)
+    ctx = replace(toy, sites=(first, second), membership=True)
+    assert labelled_controls(ctx, "sex") == 12
+    twins = replace(second, person_P=(*first.person_P[:2], *second.person_P[2:]))
+    assert labelled_controls(replace(ctx, sites=(first, twins)), "sex") == 10
+    unknown = tuple(replace(r, sex=None) for r in second.windows.records)
+    blank = replace(second, windows=replace(second.windows, records=unknown))
+    assert labelled_controls(replace(ctx, sites=(first, blank)), "sex") == 6
 
 
 def test_donors_are_other_people_of_the_same_site_or_the_mean_beat(toy):

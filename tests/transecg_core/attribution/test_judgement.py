@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from transecg_core.attribution.intervals import Estimate
-from transecg_core.attribution.judgement import Competence, balanced_accuracy, judge
+from transecg_core.attribution.judgement import Competence, judge
 
 GOOD, BAD = Competence(True, "balanced accuracy is fine"), Competence(False, "the model is near chance")
 FAITHFUL, COVERS_ZERO = Estimate(0.2, 0.1, 0.3), Estimate(0.2, -0.01, 0.4)
@@ -27,14 +26,3 @@ def test_a_map_is_shown_only_with_people_skill_and_faithfulness(
     got, reason = judge(method, people, competence, faithful)
     assert got is shown
     assert words in reason
-
-
-def test_balanced_accuracy_by_hand_and_its_interval():
-    classes = np.array([0] * 30 + [1] * 10)
-    predicted = np.array([0] * 30 + [1] * 5 + [0] * 5)
-    estimate = balanced_accuracy(predicted, classes, np.arange(40), 400, 0)
-    assert estimate.value == pytest.approx(0.75)
-    assert 0.5 < estimate.low < 0.66
-    assert 0.84 < estimate.high < 0.95
-    majority = balanced_accuracy(np.zeros(40, dtype=int), classes, np.arange(40), 400, 0)
-    assert (majority.value, majority.low, majority.high) == (0.5, 0.5, 0.5)
