@@ -22,8 +22,8 @@ def facts(report: Report) -> list[str]:
     where = count(len(sites), f"{report['data']['kind']} site")
     out = [where]
     if people is not None:
-        twice = ": ids, somebody at two sites counts twice" if len(sites) > 1 else ""
-        out = [f"{count(people, 'participant')} at {where} ({count(trained)} trained on{twice})"]
+        twice = " (ids: somebody at two sites counts twice)" if len(sites) > 1 else ""
+        out = [f"{count(people, 'participant')} at {where}, {count(trained)} trained on{twice}"]
     out.append(
         f"{count(len(report['training']['rounds']), 'round')}, profile {report['training']['profile']}"
     )

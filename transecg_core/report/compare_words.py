@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transecg_core.report.numbers import figure, with_interval
+from transecg_core.report.words import QUICK
 
 LIMITS: tuple[str, ...] = (
     "Intervals are t intervals over seeds (training runs). With two or three seeds they are wide, and they do not "
@@ -69,11 +70,14 @@ TOPICS = (("utility", "utility"), ("B", "identification"), ("C", "training leaka
 
 def comparison_verdict(document: Mapping[str, Any]) -> list[str]:
     """Return one sentence per arm and question; ``Topic: text``."""
-    out = []
+    evidence = []
+    if document["options"]["profile"] == "quick":
+        evidence.append(f"Profile quick {QUICK}.")
     if document["kind"] == "synthetic":
-        out.append(
-            "Evidence: The signals are generated: the figures check the method, not what privacy costs on patients."
+        evidence.append(
+            "The signals are generated: the figures check the method, not what privacy costs on patients."
         )
+    out = [f"Evidence: {' '.join(evidence)}"] if evidence else []
     if "best" not in [arm["name"] for arm in document["arms"]]:
         return [*out, "No conclusion: Without the arm 'best' there is nothing to hold the others against."]
     for arm in document["arms"]:

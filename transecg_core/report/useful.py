@@ -28,8 +28,9 @@ def generalises(report: Mapping[str, Any], task: str) -> bool:
     return any(strangers or "never trained on" in (score.get("notes") or "") for score in wins)
 
 
-def useful(utility: Mapping[str, Any], quick: bool) -> list[str]:
+def useful(report: Mapping[str, Any], quick: bool) -> list[str]:
     """Name tasks whose interval lies above always guessing the most frequent class."""
+    utility = report["utility"]
     if quick:
         return _figures_only(utility)
     above, not_above = [], []
@@ -38,7 +39,10 @@ def useful(utility: Mapping[str, Any], quick: bool) -> list[str]:
         if not wins:
             not_above.append(task)
         elif "pooled" in utility[task]:
-            above.append(_scored(task, wins[0]))
+            known = generalises(report, task)
+            above.append(
+                _scored(task, wins[0]) + ("" if known else f" on {wins[0].get('notes') or 'unnamed people'}")
+            )
         else:
             sites = len(_chosen(utility[task]))
             above.append(f"{task} (above the majority guess at {len(wins)} of {sites} sites)")

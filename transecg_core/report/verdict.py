@@ -36,7 +36,7 @@ def verdict(report: Report) -> list[str]:
         ("Given away by training (C)", _training(report, picked)),
         ("Carried by", carried(report, quick)),
         ("Privacy claim", privacy_claim(report)),
-        ("Still useful for", useful(report["utility"], quick)),
+        ("Still useful for", useful(report, quick)),
     ]
     return [f"{topic}: {' '.join(sentences)}" for topic, sentences in topics if sentences]
 

@@ -76,6 +76,16 @@ def test_the_words_follow_the_intervals(arms) -> None:
     assert "generated" in verdict["Evidence"]
 
 
+def test_profile_quick_is_said_first(arms) -> None:
+    for reports in arms.values():
+        for report in reports:
+            report["manifest"]["config"]["profile"] = report["training"]["profile"] = "quick"
+    document = compare(arms)
+    assert document["verdict"][0].startswith("Evidence: Profile quick trains and audits too little")
+    assert "generated" in document["verdict"][0]
+    assert "QUICK PROFILE" in comparison_page(document)
+
+
 def test_one_seed_allows_no_conclusion(arms) -> None:
     document = compare({arm: runs[:1] for arm, runs in {**arms, "best": arms["best"][1:]}.items()})
     assert all("Against best" not in text for text in document["verdict"])

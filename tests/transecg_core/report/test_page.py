@@ -245,7 +245,7 @@ def test_a_ceiling_of_one_is_called_none(private_report) -> None:
 
 def test_the_top_counts_ids_and_says_whose_epsilon(rich_report, private_report) -> None:
     assert (
-        "96 participants at 4 synthetic sites (50 trained on: ids, somebody at two sites counts twice)"
+        "96 participants at 4 synthetic sites, 50 trained on (ids: somebody at two sites counts twice)"
         in facts(rich_report)
     )
     report = private_report()

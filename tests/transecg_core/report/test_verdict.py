@@ -223,6 +223,7 @@ def test_no_component_for_a_task_the_model_does_not_do(rich_report) -> None:
     for score in rich_report["utility"]["sex"].values():
         score["notes"] = "held-out windows of people who trained"
     assert "No conclusion for age, sex: not shown" in said(rich_report, "Carried by")
+    assert "62 to 74 %) on held-out windows of people who trained" in said(rich_report, "Still useful for")
     rich_report["data"]["audited_on"] = "synthetic people"  # nobody there trained, whatever the note
     assert "No conclusion for age: not shown" in said(rich_report, "Carried by")
 
