@@ -139,7 +139,7 @@ class Coordinator:
     def check_tasks(self, trainable: set[str]) -> None:
         """Refuse a task asked for by name that no site can train, or a run without any."""
         missing = [task for task in self.cfg.task_names if task not in trainable]
-        if missing and (self.cfg.tasks != "auto" or len(missing) == len(self.cfg.task_names)):
+        if missing and (self.cfg.tasks_named or len(missing) == len(self.cfg.task_names)):
             raise UserError(
                 f"tasks: no site has two classes for '{missing[0]}'; nothing to learn, leave it out"
             )

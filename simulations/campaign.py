@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from simulations.launcher import check, launch
-from transecg_core.config import UTILITY_TASKS, RunConfig
+from transecg_core.config import RunConfig, parse_text
 from transecg_core.errors import UserError
 from transecg_core.report import read_report
 from transecg_core.report.compare import write_comparison
 from transecg_core.report.manifest import code_hash
 
+PLAN = "plan.json"
+UNITS = ("participant", "window")
+PRIVACY_ONLY = ("target-epsilon", "delta", "clip-norm")
 OWNED = ("privacy", "target-epsilon", "noise", "seed")
 """Options that the comparison sets itself."""
 
@@ -40,7 +45,7 @@ def arms(unit: str, epsilons: Sequence[float], tasks: str) -> list[Arm]:
         "best": {"privacy": "none", "tasks": tasks},
         "matched": {"privacy": unit, "noise": "off", "tasks": tasks},
     }
-    named["identity"] = {"privacy": "none", "tasks": f"participant,{tasks}"}
+    named["identity"] = {"privacy": "none", "tasks": "all" if tasks == "utility" else f"participant,{tasks}"}
     for epsilon in epsilons:
         named[f"epsilon={epsilon:g}"] = {"privacy": unit, "target-epsilon": f"{epsilon:g}", "tasks": tasks}
     return [Arm(name, options) for name, options in named.items()]
@@ -63,85 +68,109 @@ def read_numbers(text: str, what: str, kind: Callable[[str], Any]) -> list[Any]:
     return values
 
 
-def compare(
-    pairs: Mapping[str, str], epsilons: Sequence[float], seeds: Sequence[int], unit: str,
-    engine: str, workers: int | None, resume: Path | None,
-) -> Path:  # fmt: skip
-    """Run every arm on every seed, and write the comparison page.
+@dataclass(frozen=True)
+class Request:
+    """What is compared; kept in the comparison's folder, so that resuming repeats exactly this."""
 
-    Parameters
-    ----------
-    resume
-        A comparison folder that was cut off: runs with a report in it are not repeated.
+    options: Mapping[str, str]
+    epsilons: tuple[float, ...]
+    seeds: tuple[int, ...]
+    unit: str
 
-    Returns
-    -------
-    Path
-        The comparison page.
+    def runs(self, folder: Path) -> list[tuple[Arm, int, dict[str, str]]]:
+        """Return every run with its options, below `folder`.
+
+        Raises
+        ------
+        UserError
+            If any arm's options are refused: an impossible arm must not fail after hours.
+        """
+        for key in OWNED:
+            if key in self.options:
+                raise UserError(f"'{key}' is set by compare itself; use --epsilons, --seeds, --unit")
+        if self.unit not in UNITS:
+            raise UserError(f"--unit {self.unit}: choose {' or '.join(UNITS)}")
+        plan = []
+        for seed in self.seeds:
+            for arm in arms(self.unit, self.epsilons, _utility(self.options)):
+                free = arm.options["privacy"] == "none"
+                common = {k: v for k, v in self.options.items() if not (free and k in PRIVACY_ONLY)}
+                place = {"seed": str(seed), "output-dir": str(_place(folder, arm, seed))}
+                options = {**common, **arm.options, **place}
+                parse_text(options)
+                plan.append((arm, seed, options))
+        return plan
+
+
+def start(request: Request, base: Path) -> Path:
+    """Validate a comparison, make its folder with the plan in it, and return it.
 
     Raises
     ------
     UserError
-        Before anything runs, if any arm's options are refused.
+        Before anything is made.
     """
-    for key in OWNED:
-        if key in pairs:
-            raise UserError(f"'{key}' is set by compare itself; use --epsilons, --seeds, --unit")
-    base = check(pairs, Path.cwd())
-    if resume is not None and not (resume / "runs").is_dir():
-        raise UserError(
-            f"--resume {resume}: no comparison was started there; give the folder that holds its runs/"
+    request.runs(base)
+    free = {key: value for key, value in request.options.items() if key not in PRIVACY_ONLY}
+    output = Path(check(free, base).output_dir)
+    stem = f"compare-{time.strftime('%Y%m%d-%H%M%S')}"
+    for attempt in itertools.count():
+        folder = output / (stem if attempt == 0 else f"{stem}-{attempt}")
+        with suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            break
+    (folder / PLAN).write_text(json.dumps(asdict(request), indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def reopen(folder: Path) -> Request:
+    """Return what a comparison that was cut off compares.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no comparison.
+    """
+    try:
+        plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        return Request(
+            dict(plan["options"]), tuple(plan["epsilons"]), tuple(plan["seeds"]), str(plan["unit"])
         )
-    folder = resume.resolve() if resume else _new_folder(base)
-    plan = _plan(pairs, arms(unit, epsilons, _utility(pairs)), seeds, folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"--resume {folder}: no comparison was started there (no {PLAN})") from None
+
+
+def carry_on(request: Request, folder: Path, engine: str, workers: int | None) -> Path:
+    """Run what is missing in `folder`, and write the comparison page.
+
+    Returns
+    -------
+    Path
+        The page.
+    """
     finished: dict[str, list[dict[str, Any]]] = {}
-    start, done = time.monotonic(), 0
+    plan = request.runs(folder.resolve())
+    began, done = time.monotonic(), 0
     for number, (arm, seed, options) in enumerate(plan, start=1):
-        report = _finished(folder, arm, seed, check(options, Path.cwd()))
+        report = _finished(folder.resolve(), arm, seed, parse_text(options))
+        title = f"compare: run {number}/{len(plan)}: {arm.name}, seed {seed}"
         if report is None:
-            print(
-                f"compare: run {number}/{len(plan)}: {arm.name}, seed {seed}{_left(start, done, len(plan) - number + 1)}",
-                flush=True,
-            )
+            print(f"{title}{_left(began, done, len(plan) - number + 1)}", flush=True)
             report = read_report(launch(options, engine, workers).with_suffix(".json"))
             done += 1
         else:
-            print(f"compare: run {number}/{len(plan)}: {arm.name}, seed {seed}: already finished", flush=True)
+            print(f"{title}: already finished", flush=True)
         finished.setdefault(arm.name, []).append(report)
     return write_comparison(finished, folder)
 
 
-def _utility(pairs: Mapping[str, str]) -> str:
-    tasks = pairs.get("tasks", "auto")
-    if tasks == "auto":
-        return ",".join(UTILITY_TASKS)
+def _utility(options: Mapping[str, str]) -> str:
+    tasks = options.get("tasks", "utility")
+    if tasks in ("auto", "all", "utility"):
+        return "utility"
     if "participant" in tasks.split(","):
         raise UserError("tasks: leave participant out; compare adds it as the arm 'identity'")
     return tasks
-
-
-def _new_folder(cfg: RunConfig) -> Path:
-    folder = Path(cfg.output_dir) / f"compare-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder.mkdir(parents=True)  # never an existing one
-    return folder
-
-
-def _plan(
-    pairs: Mapping[str, str], chosen: Sequence[Arm], seeds: Sequence[int], folder: Path
-) -> list[tuple[Arm, int, dict[str, str]]]:
-    """Return every run, all of them validated: an impossible arm must not fail after hours."""
-    plan = []
-    for seed in seeds:
-        for arm in chosen:
-            options = {
-                **pairs,
-                **arm.options,
-                "seed": str(seed),
-                "output-dir": str(_place(folder, arm, seed)),
-            }
-            check(options, Path.cwd())
-            plan.append((arm, seed, options))
-    return plan
 
 
 def _place(folder: Path, arm: Arm, seed: int) -> Path:
@@ -160,7 +189,7 @@ def _finished(folder: Path, arm: Arm, seed: int, cfg: RunConfig) -> dict[str, An
     return None
 
 
-def _left(start: float, done: int, remaining: int) -> str:
+def _left(began: float, done: int, remaining: int) -> str:
     if not done:
         return ""
-    return f"; about {(time.monotonic() - start) / done * remaining / 60:.0f} min left"
+    return f"; about {(time.monotonic() - began) / done * remaining / 60:.0f} min left"

@@ -60,22 +60,31 @@ def compare(
     options: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Run options common to all arms.")
     ] = None,
-    epsilons: Annotated[str, typer.Option(help="Comma-separated target epsilons.")] = "1,8",
-    seeds: Annotated[str, typer.Option(help="Comma-separated seeds; every arm runs on each.")] = "0,1,2",
-    unit: Annotated[str, typer.Option(help="Unit of privacy: participant or window.")] = "participant",
+    epsilons: Annotated[str | None, typer.Option(help="Target epsilons, comma-separated [1,8].")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds; every arm runs on each [0,1,2].")] = None,
+    unit: Annotated[str | None, typer.Option(help="participant or window [participant].")] = None,
     engine: Annotated[str, typer.Option(help="inline or ray.")] = "inline",
     workers: Annotated[int | None, typer.Option(help="Sites computed at a time.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="A comparison folder that was cut off.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with this comparison folder.")] = None,
 ) -> None:
-    """Run without privacy, clipped without noise, and at each epsilon; the last line is the page's path."""
-    from simulations.campaign import compare as run_comparison
-    from simulations.campaign import read_numbers
-    from simulations.launcher import read_pairs
+    """Run without privacy (also with the participant task), clipped without noise, and at each epsilon."""
+    from simulations import campaign
+    from simulations.launcher import check_engine, read_pairs
 
-    levels = read_numbers(epsilons, "epsilons", float)
-    numbers = read_numbers(seeds, "seeds", int)
-    page = run_comparison(read_pairs(options or []), levels, numbers, unit, engine, workers, resume)
-    print(page, flush=True)
+    check_engine(engine, workers)
+    if resume is not None:
+        if options or epsilons or seeds or unit:
+            raise UserError("--resume repeats the comparison in its folder; give only --engine and --workers")
+        request, folder = campaign.reopen(resume), resume
+    else:
+        request = campaign.Request(
+            read_pairs(options or []),
+            tuple(campaign.read_numbers(epsilons or "1,8", "epsilons", float)),
+            tuple(campaign.read_numbers(seeds or "0,1,2", "seeds", int)),
+            unit or "participant",
+        )
+        folder = campaign.start(request, Path.cwd())
+    print(campaign.carry_on(request, folder, engine, workers), flush=True)
 
 
 def main() -> None:
@@ -89,7 +98,7 @@ def _status() -> int:
 
     try:
         with interruptible():
-            result = app(standalone_mode=False)
+            result = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         return int(result) if isinstance(result, int) else 0
     except Exit as leave:
         return int(leave.exit_code)

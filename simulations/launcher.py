@@ -176,6 +176,20 @@ class RunLog:
         return self.path
 
 
+def check_engine(engine: str, workers: int | None) -> None:
+    """Refuse an engine or a number of workers that does not exist.
+
+    Raises
+    ------
+    UserError
+        With what to give.
+    """
+    if engine not in ENGINES:
+        raise UserError(f"--engine {engine}: choose {' or '.join(ENGINES)}")
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers {workers}: at least 1")
+
+
 def launch(pairs: Mapping[str, str], engine: str = "inline", workers: int | None = None) -> Path:
     """Check, run, and return the report's path.
 
@@ -188,10 +202,7 @@ def launch(pairs: Mapping[str, str], engine: str = "inline", workers: int | None
     Interrupted
         On Ctrl-C or SIGTERM, when everything is stopped.
     """
-    if engine not in ENGINES:
-        raise UserError(f"--engine {engine}: choose {' or '.join(ENGINES)}")
-    if workers is not None and workers < 1:
-        raise UserError(f"--workers {workers}: at least 1")
+    check_engine(engine, workers)
     cfg = check(pairs, Path.cwd())
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     log = RunLog(Path(cfg.output_dir) / f"unfinished-{stamp}.log")

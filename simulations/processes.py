@@ -153,6 +153,8 @@ class ProcessTree:
         for process in psutil.process_iter():
             if process.pid not in found and process.pid != os.getpid() and self._marked(process):
                 found[process.pid] = process
+                with contextlib.suppress(psutil.Error):  # remembered, so that `_wait` waits for its end too
+                    self._seen[(process.pid, process.create_time())] = process
         return list(found.values())
 
     def _marked(self, process: psutil.Process) -> bool:

@@ -26,6 +26,8 @@ Protocol = Literal["auto", "random-window", "later-in-record", "other-record", "
 Task = Literal["participant", "sex", "age", "beat", "diagnosis"]
 TASKS: tuple[str, ...] = get_args(Task)
 UTILITY_TASKS: tuple[str, ...] = ("sex", "age", "beat", "diagnosis")
+TASK_SETS: dict[str, tuple[str, ...]] = {"all": TASKS, "utility": UTILITY_TASKS}
+"""Named sets, beside ``auto``: a task of a set that no site has labels for is left untrained, not an error."""
 
 SITES: dict[str, tuple[str, ...]] = {
     "synthetic": ("synth-a", "synth-b", "synth-c", "synth-d"),
@@ -76,7 +78,7 @@ class RunConfig(BaseModel):
         "auto", description="people drawn per synthetic site, or a cap on a real one; auto: profile, or all"
     )
     tasks: str = Field(
-        "auto", description="comma-separated tasks; auto: all five, without participant under privacy"
+        "auto", description="comma-separated tasks, all, utility or auto (all, or utility under privacy)"
     )
     protocol: Protocol = Field("auto", description="how probes are kept apart from training windows")
     audit_split: Literal["halves", "none"] = Field(
@@ -131,6 +133,7 @@ class RunConfig(BaseModel):
     def _consistent(self) -> RunConfig:
         _check_sites(self)
         _check_tasks(self)
+        _check_unused(self)
         if self.noise == "off" and self.privacy == "none":
             raise ValueError(
                 "noise=off needs privacy=window or privacy=participant; it is their reference arm"
@@ -157,7 +160,12 @@ class RunConfig(BaseModel):
         """Tasks in canonical order, with ``auto`` resolved."""
         if self.tasks == "auto":
             return UTILITY_TASKS if self.privacy != "none" else TASKS
-        return tuple(task for task in TASKS if task in self.tasks.split(","))
+        return TASK_SETS.get(self.tasks) or tuple(task for task in TASKS if task in self.tasks.split(","))
+
+    @property
+    def tasks_named(self) -> bool:
+        """Whether the user named the tasks one by one, and so expects each of them to be trained."""
+        return self.tasks != "auto" and self.tasks not in TASK_SETS
 
     @property
     def rounds(self) -> int:
@@ -185,7 +193,8 @@ def _check_sites(cfg: RunConfig) -> None:
         if not SITE_NAME.fullmatch(site):
             raise ValueError(f"sites: '{site}' is no site name; use a-z, 0-9 and hyphens, 32 at most")
         if known is not None and site not in known:
-            raise ValueError(f"sites: no {cfg.cohort} site named '{site}'{_nearest(site, known)}")
+            other = next((f"; it belongs to cohort={c}" for c, names in SITES.items() if site in names), None)
+            raise ValueError(f"sites: no {cfg.cohort} site named '{site}'{other or _nearest(site, known)}")
     if not 2 <= len(cfg.site_names) <= MAX_SITES:
         raise ValueError(f"sites: a federation has between 2 and {MAX_SITES} sites")
     if cfg.cohort == "real" and not cfg.data_root:
@@ -194,8 +203,27 @@ def _check_sites(cfg: RunConfig) -> None:
         )
 
 
+def max_delta(people: int) -> float:
+    """Return the largest delta that `people` participants allow: 1/(10 n)."""
+    return 1 / (10 * people)
+
+
+def _check_unused(cfg: RunConfig) -> None:
+    """Refuse an option that would be ignored: whoever asks for epsilon 1 must not get a run without privacy."""
+    if cfg.privacy == "none":
+        usual = defaults()
+        for name in ("target_epsilon", "delta", "clip_norm"):
+            key = name.replace("_", "-")
+            if getattr(cfg, name) != usual[key]:
+                raise ValueError(f"{key} has no effect with privacy=none; add privacy=participant")
+    elif cfg.cohort == "synthetic" and cfg.people is not None and cfg.delta > max_delta(cfg.people):
+        raise ValueError(f"delta={cfg.delta:g} is too large for {cfg.people} people a site; at most 1/(10 n)")
+    if cfg.data_root and cfg.cohort != "real":
+        raise ValueError("data-root has no effect here; add cohort=real")
+
+
 def _check_tasks(cfg: RunConfig) -> None:
-    if cfg.tasks != "auto":
+    if cfg.tasks_named:
         for task in cfg.tasks.split(","):
             if task not in TASKS:
                 raise ValueError(f"tasks: no task named '{task}'{_nearest(task, TASKS)}")
@@ -207,8 +235,8 @@ def _check_tasks(cfg: RunConfig) -> None:
 
 
 def _nearest(word: str, words: Any) -> str:
-    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.0)
-    return f"; nearest valid: {close[0]}" if close else ""
+    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
+    return f"; nearest valid: {close[0]}" if close else f"; valid: {', '.join(words)}"
 
 
 def option_names() -> tuple[str, ...]:

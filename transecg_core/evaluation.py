@@ -157,7 +157,7 @@ def measured(
     risks = [row.as_dict() for row in audit(ctx)]
     say("audit: attribution")
     groups = explain(ctx)
-    falling = still_falling(record.rounds)
+    falling, facts = still_falling(record.rounds), _facts(record, ctx)
     report: dict[str, Any] = {
         "schema_version": "1.0",
         "edition": "shareable" if cfg.cohort == "node" else "local",
@@ -170,14 +170,14 @@ def measured(
             "sites": _data_rows(record),
         },
         "training": {"profile": cfg.profile, "still_falling": falling, "rounds": record.rounds},
-        "privacy": _privacy(record),
+        "privacy": _privacy(record, facts),
         "releases": [asdict(release) for release in releases_for(claimed_unit(cfg), cfg.cohort != "node")],
         "utility": utility(ctx),
         "risks": risks,
         "attribution": attribute(ctx, groups),
         "example_beat": example_beat(ctx, groups),
         "threat_model": threat_model(),
-        "limits": limits(cfg, _facts(record, ctx), record.rounds, falling),
+        "limits": limits(cfg, facts, record.rounds, falling),
     }
     return complete(report)  # validated, with the verdict derived from the figures
 
@@ -213,20 +213,32 @@ def _raw(record: RunRecord) -> dict[str, tuple[RawMechanism, ...]]:
     return {site: account.mechanisms for site, account in record.accounts.items()}
 
 
-def _privacy(record: RunRecord) -> dict[str, Any]:
+def _privacy(record: RunRecord, facts: LimitFacts) -> dict[str, Any]:
     lifetimes = {site: account.lifetime for site, account in record.accounts.items()}
-    return privacy_section(record.cfg, _raw(record), lifetimes)
+    return privacy_section(record.cfg, _raw(record), lifetimes, facts.epsilon_at_two_sites)
 
 
 def _facts(record: RunRecord, ctx: AuditContext) -> LimitFacts:
     """Return the counts behind the sentences about limits."""
     people = {site.name: set(site.person_P) for site in ctx.sites}
     pairs = [(a, b) for a in people for b in people if a < b and people[a] & people[b]]
+    controls = {p for site in ctx.sites for p, m in zip(site.person_P, site.member_P, strict=True) if not m}
     return LimitFacts(
-        controls=sum(int((~site.member_P).sum()) for site in ctx.sites),
+        controls=len(controls) if ctx.membership else 0,
         at_two_sites=len(set.union(*(people[a] & people[b] for a, b in pairs))) if pairs else 0,
         epsilon_at_two_sites=at_two_sites(record.cfg, _raw(record), pairs),
+        people=len(set.union(*people.values())),
+        second_day=sum(_second_day(site) for site in ctx.sites),
+        splits=tuple(f"{site.name}: {note}" for site in ctx.sites for note in site.split.notes),
     )
+
+
+def _second_day(site: AuditSite) -> int:
+    """Return how many of a site's people have usable records of two sessions."""
+    sessions: dict[str, set[int]] = {}
+    for record in site.windows.records:
+        sessions.setdefault(record.participant, set()).add(record.session)
+    return sum(len(days) > 1 for days in sessions.values())
 
 
 def still_falling(rounds: list[dict[str, Any]]) -> bool | None:

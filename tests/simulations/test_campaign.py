@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import simulations.campaign as campaign
-from simulations.campaign import arms, compare, read_numbers
+from simulations.campaign import Request, arms, read_numbers
 from transecg_core.errors import UserError
 
 TINY = {
@@ -35,41 +35,47 @@ def test_bad_lists_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("pairs", "epsilons", "unit", "words"),
     [
-        ({"seed": "3"}, [8.0], "participant", "--seeds"),
-        ({"tasks": "participant"}, [8.0], "participant", "identity"),
-        ({}, [-1.0], "participant", "target-epsilon"),
-        ({}, [8.0], "hospital", "privacy"),
-        ({"lerning-rate": "1"}, [8.0], "participant", "learning-rate"),
+        ({"seed": "3"}, (8.0,), "participant", "--seeds"),
+        ({"tasks": "participant"}, (8.0,), "participant", "identity"),
+        ({}, (-1.0,), "participant", "target-epsilon"),
+        ({}, (float("nan"),), "participant", "target-epsilon"),
+        ({}, (8.0,), "hospital", "--unit hospital"),
+        ({"lerning-rate": "1"}, (8.0,), "participant", "learning-rate"),
     ],
 )
-def test_an_impossible_comparison_ends_before_any_run(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pairs: dict, epsilons: list[float], unit: str, words: str
+def test_an_impossible_comparison_leaves_nothing_behind(
+    tmp_path: Path, pairs: dict, epsilons: tuple[float, ...], unit: str, words: str
 ) -> None:
-    monkeypatch.setattr(campaign, "launch", lambda *a: pytest.fail("a run was started"))
+    out = tmp_path / "out"
     with pytest.raises(UserError, match=words):
-        compare({**TINY, "output-dir": str(tmp_path), **pairs}, epsilons, [0], unit, "inline", 1, None)
+        campaign.start(Request({**TINY, "output-dir": str(out), **pairs}, epsilons, (0,), unit), tmp_path)
+    assert not out.exists()
 
 
-def test_resuming_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(campaign, "launch", lambda *a: pytest.fail("a run was started"))
+def test_two_comparisons_in_one_second_get_two_folders(tmp_path: Path) -> None:
+    request = Request({**TINY, "output-dir": str(tmp_path), "delta": "1e-6"}, (8.0,), (0,), "participant")
+    first, second = campaign.start(request, tmp_path), campaign.start(request, tmp_path)
+    assert first != second
+    assert campaign.reopen(first) == campaign.reopen(second) == request
+
+
+def test_resuming_a_folder_without_a_comparison_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no comparison was started there"):
-        compare(
-            {**TINY, "output-dir": str(tmp_path)}, [8.0], [0], "participant", "inline", 1, tmp_path / "nope"
-        )
+        campaign.reopen(tmp_path / "nope")
+    assert not (tmp_path / "nope").exists()
 
 
 def test_a_comparison_is_written_and_resumed_without_repeating_a_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pairs = {**TINY, "output-dir": str(tmp_path)}
-    page = compare(pairs, [8.0], [0, 1], "participant", "inline", 1, None)
-    assert page.is_file()
+    request = Request({**TINY, "output-dir": str(tmp_path)}, (8.0,), (0, 1), "participant")
+    folder = campaign.start(request, tmp_path)
+    page = campaign.carry_on(request, folder, "inline", 1)
     document = json.loads(page.with_suffix(".json").read_text())
     assert [arm["name"] for arm in document["arms"]][:2] == ["best", "matched"]
     assert "run 8/8" in capsys.readouterr().out
     first = page.with_suffix(".json").read_bytes()
     page.unlink()
     monkeypatch.setattr(campaign, "launch", lambda *a: pytest.fail("a finished run was repeated"))
-    again = compare(pairs, [8.0], [0, 1], "participant", "inline", 1, page.parent)
-    assert again == page
+    assert campaign.carry_on(campaign.reopen(folder), folder, "inline", 1) == page
     assert page.with_suffix(".json").read_bytes() == first

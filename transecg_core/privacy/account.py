@@ -18,6 +18,7 @@ from transecg_core.privacy.accounting import (
     epsilon_participant,
 )
 from transecg_core.privacy.ceilings import CeilingCurve, ceiling
+from transecg_core.privacy.releases import releases_for, weights_only
 
 WINDOWS_PER_DRAW = 4
 """Windows that one drawn participant contributes to a step (participant unit)."""
@@ -59,7 +60,10 @@ def planned_mechanism(cfg: RunConfig, people: float, windows: float) -> Mechanis
     UserError
         If delta exceeds 1/(10 n).
     """
-    check_delta(cfg.delta, max(int(people), 1))
+    roster = people / (
+        0.5 if cfg.audit_split == "halves" else 1.0
+    )  # the coin halves who trains, not who is at risk
+    check_delta(cfg.delta, max(round(roster), 1))
     unit: Unit = "window" if cfg.privacy == "window" else "participant"
     q, _ = sampling(cfg, people, windows)
     if cfg.noise == "off":
@@ -88,10 +92,12 @@ def privacy_section(
     cfg: RunConfig,
     raw_by_site: Mapping[str, Sequence[RawMechanism]],
     lifetimes: Mapping[str, tuple[float, int] | None],
+    epsilon_two_sites: float | None,
 ) -> dict[str, Any]:
     """Return the report's ``privacy`` object; epsilons are null where nothing bounds them.
 
-    `lifetimes` is site -> (person epsilon, charges) as an institution's ledger tells it.
+    `lifetimes` is site -> (person epsilon, charges) as an institution's ledger tells it;
+    `epsilon_two_sites` the composed epsilon of people who are at two sites.
     """
     claimed = guaranteed(cfg)
     return {
@@ -101,6 +107,7 @@ def privacy_section(
         "accountant": ACCOUNTANT if claimed else None,
         "simulation_noise": claimed and cfg.cohort != "node",
         "covers": _covers(cfg),
+        "epsilon_two_sites": epsilon_two_sites,
         "sites": [
             _site_row(cfg, site, raw_by_site[site], lifetimes.get(site)) for site in sorted(raw_by_site)
         ]
@@ -114,9 +121,9 @@ def _covers(cfg: RunConfig) -> str:
         return "nothing: no differential privacy"
     if cfg.noise == "off":
         return "nothing: gradients are clipped but no noise is added (reference arm)"
-    if cfg.cohort == "node":
-        return "weights only: the roster's size and the tasks are declared constants; losses and counts are withheld"
-    return "weights only: counts and losses are shown outside the guarantee"
+    if weights_only(releases_for(cfg.privacy, cfg.cohort != "node")):
+        return "weights only: counts and losses are shown outside the guarantee"
+    return "everything that depends on people: weights are charged, rosters and tasks are declared constants"
 
 
 def _site_row(
@@ -126,7 +133,7 @@ def _site_row(
     noisy = all(mechanism.sigma > 0 for mechanism, _ in account)
     return {
         "name": site,
-        "sigma": max((mechanism.sigma for mechanism, _ in account), default=None),
+        "sigma": min((mechanism.sigma for mechanism, _ in account), default=None),
         "clip_norm": cfg.clip_norm,
         "q": max((mechanism.q for mechanism, _ in account), default=None),
         "steps": sum(count for _, count in account),

@@ -22,11 +22,18 @@ class LimitFacts:
         People known to be at two sites.
     epsilon_at_two_sites
         Their epsilon: both sites' composed; None without a guarantee, or without such people.
+    people, second_day
+        People audited, and how many of them (per site) have usable records of a second session.
+    splits
+        What the split left out or could not offer, by site.
     """
 
     controls: int
     at_two_sites: int
     epsilon_at_two_sites: float | None
+    people: int
+    second_day: int
+    splits: tuple[str, ...]
 
 
 def limits(
@@ -34,10 +41,10 @@ def limits(
 ) -> list[str]:
     """Return the limits of this run as sentences; `rounds` is the report's training log."""
     training = _training(cfg, rounds, still_falling)
-    return [*_data(cfg), *training, *_privacy(cfg, facts), *_audit(cfg, facts.controls)]
+    return [*_data(cfg, facts), *training, *_privacy(cfg, facts), *_audit(cfg, facts.controls), *facts.splits]
 
 
-def _data(cfg: RunConfig) -> list[str]:
+def _data(cfg: RunConfig, facts: LimitFacts) -> list[str]:
     if cfg.cohort == "synthetic":
         return [
             "All people here are synthetic. The generator's session drift and noise were calibrated on aggregate "
@@ -46,7 +53,7 @@ def _data(cfg: RunConfig) -> list[str]:
     if cfg.cohort == "real":
         return [
             "Public cohorts of volunteers and patients, each with one device and one protocol: site, device and "
-            "population can't be told apart. Only 20 of 90 ECG-ID people and 19 PTB-XL patients here have a second day.",
+            f"population can't be told apart. {facts.second_day} of {facts.people} people have a second day.",
             "No person is known to appear at two of these sites, so linkage across sites is not measurable here.",
         ]
     return [
@@ -109,7 +116,8 @@ def _audit(cfg: RunConfig, controls: int) -> list[str]:
     out = [
         "Attacks that were not run prove nothing: no shadow models, no inversion of updates, no attribute inference, "
         "no open-world linkage in this edition.",
-        "Figures from tens of people have wide intervals; intervals resample participants, one training run each.",
+        "Figures from tens of people have wide intervals. Intervals resample participants: one training run, and one "
+        "draw of the untrained encoder, stand behind each figure.",
     ]
     if cfg.audit_split == "none" and cfg.cohort != "node":
         out.append("audit-split=none: nobody was held out, so training leakage is not measurable.")
