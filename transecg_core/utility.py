@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
 from transecg_core.model.heads import CLASSES, SiteModel
+from transecg_core.risk.balanced import balanced_accuracy
 from transecg_core.risk.context import AuditContext, AuditSite
+from transecg_core.risk.rows import NotMeasurable
 from transecg_core.seeds import seed_for
 from transecg_core.training.local import MISSING, task_codes
 
-MIN_PEOPLE = 5
 PERSON_TASKS = frozenset({"sex", "age", "diagnosis"})
 """Tasks with one answer per person: windows vote. `beat` is scored per window."""
 CHUNK = 512
@@ -35,38 +37,42 @@ def predict(model: SiteModel, x_NL: np.ndarray, task: str) -> np.ndarray:
 def utility(ctx: AuditContext) -> dict[str, dict[str, Any]]:
     """Return the report's ``utility``: task -> site (and ``pooled``) -> score.
 
-    Scores are balanced accuracies with an interval over participants, on controls where the
-    audit split made some, else on the probe windows of the people who trained (said in the notes).
+    Scores are balanced accuracies with an interval over participants: on people never trained on
+    where the audit split made some, or where nobody here trained (a pilot's synthetic people), else
+    on the probe windows of the people who trained. The notes say which.
     """
+    index = {person: i for i, person in enumerate(sorted({p for s in ctx.sites for p in s.person_P}))}
     out: dict[str, dict[str, Any]] = {}
     for task in (t for t in CLASSES if t in ctx.tasks):
-        scored = {site.name: _scored(ctx, site, task) for site in ctx.sites}
+        scored = {
+            site.name: _scored(ctx, site, judged_P, task, index)
+            for site, judged_P in zip(ctx.sites, ctx.never_trained(), strict=True)
+        }
         scored = {name: rows for name, rows in scored.items() if len(rows[0])}
         if not scored:
             continue
         rows = {name: _score(ctx, task, name, part) for name, part in scored.items()}
-        pooled = tuple(np.concatenate(column) for column in zip(*_distinct(scored), strict=True))
-        rows["pooled"] = _score(ctx, task, "pooled", pooled)  # type: ignore[arg-type]
+        person, truth, guess = (np.concatenate(column) for column in zip(*scored.values(), strict=True))
+        rows["pooled"] = _score(ctx, task, "pooled", (person, truth, guess))
         out[task] = rows
     return out
 
 
-def _distinct(scored: dict[str, Scored]) -> list[Scored]:
-    """Give the people of different sites different numbers."""
-    return [(person + (i << 32), truth, guess) for i, (person, truth, guess) in enumerate(scored.values())]
-
-
-def _scored(ctx: AuditContext, site: AuditSite, task: str) -> Scored:
+def _scored(
+    ctx: AuditContext, site: AuditSite, control_P: np.ndarray, task: str, index: Mapping[str, int]
+) -> Scored:
+    """Return one site's scored units; people are numbered over all sites, so that each counts once."""
     windows = site.windows
-    if ctx.membership:
-        rows_N = ~site.member_P[windows.participant_N]
+    if ctx.membership or ctx.strangers:
+        rows_N = control_P[windows.participant_N]
     else:
         rows_N = np.any([*site.split.probes.values(), np.zeros(len(windows), bool)], axis=0)
     rows = np.flatnonzero(rows_N)
     truth = task_codes(windows, rows, (task,))[task]
     rows, truth = rows[truth != MISSING], truth[truth != MISSING]
     logp = predict(ctx.model, windows.x_NL[rows], task)
-    person = windows.participant_N[rows].astype(np.int64)
+    person_P = np.array([index[person] for person in site.person_P], dtype=np.int64)
+    person = person_P[windows.participant_N[rows]]
     if task not in PERSON_TASKS:
         return person, truth, logp.argmax(axis=1)
     people = np.unique(person)
@@ -77,33 +83,23 @@ def _scored(ctx: AuditContext, site: AuditSite, task: str) -> Scored:
 
 def _score(ctx: AuditContext, task: str, site: str, scored: Scored) -> dict[str, Any]:
     person, truth, guess = scored
-    people = np.unique(person)
     row: dict[str, Any] = {
-        "metric": "balanced accuracy", "value": None, "ci95": None, "majority": None, "n_participants": len(people),
-        "notes": "people never trained on" if ctx.membership else "held-out windows of people who trained",
+        "metric": "balanced accuracy", "value": None, "ci95": None, "majority": None,
+        "n_participants": len(np.unique(person)), "notes": _whom(ctx),
     }  # fmt: skip
-    if len(people) < MIN_PEOPLE or len(np.unique(truth)) < 2:
-        return row | {"notes": "not measurable: fewer than 5 labelled people, or one class only"}
-    hits, totals = _per_person(person, truth, guess, people)
-    draws = np.random.default_rng(seed_for(ctx.seed, "utility", task, site)).integers(
-        len(people), size=(ctx.bootstrap, len(people))
-    )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        boot = np.nanmean(hits[draws].sum(axis=1) / totals[draws].sum(axis=1), axis=1)
-    low, high = np.percentile(boot, [2.5, 97.5])
-    value = float(np.mean(hits.sum(axis=0) / totals.sum(axis=0)))
-    return row | {"value": value, "ci95": [float(low), float(high)], "majority": 1.0 / hits.shape[1]}
+    seed = seed_for(ctx.seed, "utility", task, site)
+    try:
+        found = balanced_accuracy(truth, guess, person, ctx.bootstrap, seed)
+    except NotMeasurable as reason:
+        return row | {"notes": f"not measurable: {reason}"}
+    return row | {
+        "value": found.value,
+        "ci95": list(found.ci95),
+        "majority": 1.0 / len(np.unique(truth)),
+    }
 
 
-def _per_person(
-    person: np.ndarray, truth: np.ndarray, guess: np.ndarray, people: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return hits and totals (P, classes present)."""
-    classes = np.unique(truth)
-    index = np.searchsorted(people, person)
-    shape = (len(people), len(classes))
-    hits, totals = np.zeros(shape), np.zeros(shape)
-    column = np.searchsorted(classes, truth)
-    np.add.at(totals, (index, column), 1.0)
-    np.add.at(hits, (index, column), (truth == guess).astype(float))
-    return hits, totals
+def _whom(ctx: AuditContext) -> str:
+    if ctx.strangers:
+        return "synthetic people, never trained on"
+    return "people never trained on" if ctx.membership else "held-out windows of people who trained"

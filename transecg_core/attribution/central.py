@@ -1,4 +1,4 @@
-"""The attribution of one audit: maps, shares, verdicts, and the beat picture."""
+"""The attribution of one audit: maps, shares and verdicts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from transecg_core.attribution.cohort import AuditCohort, donors, draw_cohort, labelled_controls
 from transecg_core.attribution.components import summarise
 from transecg_core.attribution.faithfulness import insertion_minus_deletion, rank_correlation, relevance_order
-from transecg_core.attribution.intervals import mean_over_people, person_means
+from transecg_core.attribution.intervals import mean_over_people
 from transecg_core.attribution.judgement import (
     MIN_PEOPLE,
     Competence,
@@ -22,7 +22,6 @@ from transecg_core.attribution.judgement import (
 from transecg_core.attribution.relevance import METHODS, TASK_BLIND, per_token, relevances
 from transecg_core.attribution.similarity import Identification, identify
 from transecg_core.attribution.targets import ClassTarget, RowsOf, Target
-from transecg_core.cohorts.schema import COMPONENTS
 from transecg_core.model.heads import CLASSES
 from transecg_core.risk.context import AuditContext
 from transecg_core.seeds import seed_for
@@ -276,45 +275,3 @@ def _randomised(ctx: AuditContext, group: Group) -> dict[str, dict[str, float | 
             own_BT = per_token(group.maps[task][method][few][known], patch)
             out[method][task] = rank_correlation(own_BT, per_token(other_BL[known], patch))
     return out
-
-
-def example_beat(ctx: AuditContext, groups: tuple[Group, ...] | None = None) -> dict[str, Any] | None:
-    """Return the cohort's median beat with its components and the mean relevance per task and method.
-
-    The beat is the median over people of their mean windows, never one person's signal; None with
-    fewer than `MIN_PEOPLE` people. Relevance is in favour of the target only, each window scaled to
-    mean 1 (1: as much as the average sample), then averaged over windows per person and over people.
-
-    Parameters
-    ----------
-    groups
-        From `explain`, if already computed.
-    """
-    groups = explain(ctx) if groups is None else groups
-    if not groups:
-        return None
-    cohort = groups[0].cohort
-    if len(np.unique(cohort.person_B)) < MIN_PEOPLE:
-        return None
-    beat_L = np.median(person_means(cohort.x_BL, cohort.person_B), axis=0)
-    votes_KL = np.stack([(cohort.component_BL == code).sum(axis=0) for code in range(len(COMPONENTS))])
-    picture: dict[str, dict[str, list[float]]] = {}
-    for group in groups:
-        for task, rows_B in group.rows_B.items():
-            if len(np.unique(group.cohort.person_B[rows_B])) >= MIN_PEOPLE:
-                picture[task] = {
-                    method: _mean_map(map_BL[rows_B], group.cohort.person_B[rows_B])
-                    for method, map_BL in group.maps[task].items()
-                }
-    return {
-        "x": [float(v) for v in beat_L],
-        "component": [int(v) for v in votes_KL.argmax(axis=0)],
-        "relevance": {task: picture[task] for task in ctx.tasks if task in picture},
-    }
-
-
-def _mean_map(map_BL: np.ndarray, person_B: np.ndarray) -> list[float]:
-    positive_BL = np.clip(map_BL.astype(np.float64), 0, None)
-    mean_B1 = positive_BL.mean(axis=1, keepdims=True)
-    scaled_BL = positive_BL / np.where(mean_B1 > 0, mean_B1, 1.0)
-    return [float(v) for v in person_means(scaled_BL, person_B).mean(axis=0)]
