@@ -53,7 +53,7 @@ def privacy_claim(report: Report) -> list[str]:
 
 def _person(privacy: Mapping[str, Any]) -> str:
     deltas = sorted({site["delta"] for site in privacy["sites"] if site["delta"] is not None})
-    delta = f" at delta {', '.join(significant(value) for value in deltas)}" if deltas else ""
+    delta = f" (delta {', '.join(significant(value) for value in deltas)})" if deltas else ""
     known = epsilons(privacy)
     if known is None:
         return f"Unit {privacy['unit']}: no finite epsilon per person can be stated for every site{delta}."

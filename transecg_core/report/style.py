@@ -19,7 +19,6 @@ h4{font-size:13px;font-weight:600;margin:0 0 2px;color:var(--ink)}
 p{margin:0 0 10px;max-width:74ch}
 a{color:var(--b)}
 .facts{color:var(--soft);font-size:14.5px;max-width:none;margin-bottom:22px}
-.facts span{white-space:nowrap}
 .facts span:not(:last-child)::after{content:"·";margin:0 4px 0 8px;color:var(--faint)}
 section{padding:34px 0 0;margin:34px 0 0;border-top:1px solid var(--line)}
 section.first{border:0;margin-top:22px;padding-top:0}

@@ -277,6 +277,6 @@ def test_people_at_two_sites_pay_twice_and_lead(private_report) -> None:
     report = private_report(epsilon=3.0)
     report["privacy"]["epsilon_two_sites"] = 5.5
     text = said(report, "Privacy claim")
-    assert "at most 5.5 for people at two sites, and at most 3 at any one site at delta 1e-5" in text
+    assert "at most 5.5 for people at two sites, and at most 3 at any one site (delta 1e-5)" in text
     report["privacy"]["epsilon_two_sites"] = 2.5  # the pair with shared people may be the cheaper sites
     assert "at most 3 at any one site, and at most 2.5 for people" in said(report, "Privacy claim")
