@@ -150,10 +150,7 @@ def attribute(
         correlations = _randomised(ctx, group)
         for task, rows_B in group.rows_B.items():
             if not rows_B.any():
-                why = "no held-out window has a label of this task"
-                if task not in CLASSES:
-                    why = "no two people with a gallery at one site"
-                out[task] = {method: _nothing(why) for method in METHODS}
+                out[task] = {method: _nothing(_why_no_rows(task)) for method in METHODS}
                 continue
             competence = _competence(ctx, group, task)
             out[task] = {
@@ -162,6 +159,12 @@ def attribute(
                 for method in METHODS
             }
     return {task: out[task] for task in ctx.tasks}
+
+
+def _why_no_rows(task: str) -> str:
+    if task not in CLASSES:
+        return "no two people with a gallery at one site"
+    return "no held-out window has a label of this task"
 
 
 def _nothing(reason: str) -> dict[str, Any]:

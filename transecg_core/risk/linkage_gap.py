@@ -40,9 +40,8 @@ def linkage_gap_row(attack: Attack, question: Question) -> RiskRow:
     corrected_P = rank1_P - floor_P
     rng = question.rng(attack.name, METRIC)
     gap = difference_of_means(corrected_P[member_P], corrected_P[control_P], ctx.bootstrap, rng)
-    control = None
-    if "random-init" in outcomes:
-        control = _gap(outcomes["random-init"].rank1_P - floor_P, member_P, control_P)
+    fresh = outcomes.get("random-init")
+    control = None if fresh is None else _gap(fresh.rank1_P - floor_P, member_P, control_P)
     pooled = problem.site == POOLED
     shared = larger_share(question.case.people.sites_C[problem.person_P] > 1, member_P)
     ceiling, why = ceiling_for(ctx, question.case.site_names if pooled else (problem.site,), shared, METRIC)

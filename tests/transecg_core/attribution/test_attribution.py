@@ -125,7 +125,7 @@ def _held_out(toy, people, **changes):
 
 
 def test_person_tasks_are_explained_and_judged_on_people_never_trained_on(toy):
-    ctx = _held_out(toy, 10, attribution_windows=168)
+    ctx = _held_out(toy, 10, attribution_windows=80)
     everybody, controls = explain(ctx)
     assert set(everybody.maps) == {"participant"}
     assert set(controls.maps) == {"sex", "age"}
