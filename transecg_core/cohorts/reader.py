@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from transecg_core.cohorts import wfdb_files
-from transecg_core.cohorts.schema import Diagnosis, Labels, Recording, Sex, SiteSource, SkipLog
-from transecg_core.cohorts.wfdb_files import Header, UnsafeRecord
+from transecg_core.cohorts.leads import EVERY_LEAD, Decoded, LeadChoice, UnsafeRecord
+from transecg_core.cohorts.schema import Diagnosis, Labels, Origin, Recording, Sex, SiteSource, SkipLog
+from transecg_core.cohorts.wfdb_files import Header
 from transecg_core.errors import UserError
 
 DUPLICATE = "record: same signal file as another record"
+SIGNAL_FILES = (".dat", ".mat", ".edf", ".csv")
 OLDEST = 90.0
 """Ages over 89 are hidden in public data (``>89``, 300): they read as 90."""
 
@@ -42,20 +45,32 @@ def _same_signal(signal_mv: np.ndarray, _fs_hz: float) -> tuple[np.ndarray, str 
     return signal_mv, None
 
 
+def _wfdb(root: Path, entry: Entry, leads: LeadChoice) -> Decoded:
+    return wfdb_files.decode(root, entry.record, leads)
+
+
 def _no_beats(_root: Path, _entry: Entry) -> Labels:
     return Labels()
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A built-in reader.
+    """How one dataset, or one kind of folder, is read.
 
     Attributes
     ----------
     index
         Lists a folder's records, sorted.
+    origin
+        Of a public dataset.
     extensions
         Of the files read per record.
+    files
+        The files read per record, below the folder; None: the record's path with each extension.
+    decode
+        Returns one lead of a record; `UnsafeRecord` names why it can't.
+    modules
+        Further modules of this package that the recordings depend on.
     tables
         Further files below the folder whose content matters.
     beats
@@ -70,12 +85,22 @@ class Reader:
 
     name: str
     index: Callable[[Path], list[Entry]]
+    origin: Origin | None = None
     extensions: tuple[str, ...] = ("hea", "dat")
+    files: Callable[[Any], tuple[str, ...]] | None = None
+    decode: Callable[[Path, Any, LeadChoice], Decoded] = _wfdb
+    modules: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     beats: Callable[[Path, Entry], Labels] = _no_beats
     mend: Callable[[np.ndarray, float], tuple[np.ndarray, str | None]] = _same_signal
     aliases: Mapping[str, str] = field(default_factory=dict)
     tasks: tuple[str, ...] = ("sex", "age")
+
+    def files_of(self, entry: Entry) -> tuple[str, ...]:
+        """Return the files read for a record, below the dataset's folder."""
+        if self.files is not None:
+            return self.files(entry)
+        return tuple(f"{entry.record}.{extension}" for extension in self.extensions)
 
 
 def natural(text: str) -> tuple[tuple[int, int | str], ...]:
@@ -116,7 +141,9 @@ def header_or_skip(root: Path, record: str) -> tuple[Header | None, str | None]:
         return None, str(error)
 
 
-def make_source(reader: Reader, root: Path, site: str, people: int | None = None) -> SiteSource:
+def make_source(
+    reader: Reader, root: Path, site: str, people: int | None = None, leads: LeadChoice = EVERY_LEAD
+) -> SiteSource:
     """Index a folder and return it as a site.
 
     Parameters
@@ -130,6 +157,8 @@ def make_source(reader: Reader, root: Path, site: str, people: int | None = None
     people
         Keep only this many persons: the first in the order of a hash of their ids,
         the same whatever the seed.
+    leads
+        Which lead to read.
 
     Raises
     ------
@@ -152,13 +181,13 @@ def make_source(reader: Reader, root: Path, site: str, people: int | None = None
         raise UserError(
             f"site '{site}': no usable record in {root} ({reasons}); expected {reader.name}'s layout"
         )
-    entries, fingerprint = _fingerprint(reader, root, entries)
+    entries, fingerprint = _fingerprint(reader, root, entries, leads)
 
     def read(skips: SkipLog) -> Iterator[Recording]:
-        return _read(reader, root, site, entries, skips)
+        return _read(reader, root, site, entries, leads, skips)
 
     roster = {reader.aliases.get(entry.participant, entry.participant) for entry in entries}
-    return SiteSource(site, "real", read, fingerprint, len(roster), reader.tasks, aliases)
+    return SiteSource(site, "real", read, fingerprint, len(roster), reader.tasks, aliases, reader.origin)
 
 
 def _capped(entries: list[Entry], person: Callable[[str], str], people: int | None) -> list[Entry]:
@@ -169,29 +198,31 @@ def _capped(entries: list[Entry], person: Callable[[str], str], people: int | No
     return [entry for entry in entries if person(entry.participant) in first]
 
 
-def _fingerprint(reader: Reader, root: Path, entries: list[Entry]) -> tuple[list[Entry], str]:
+def _fingerprint(
+    reader: Reader, root: Path, entries: list[Entry], leads: LeadChoice
+) -> tuple[list[Entry], str]:
     """Hash all data and code a recording depends on, and mark records whose signal file came before."""
-    total = hashlib.sha256(_code_digest(reader.name))
+    total = hashlib.sha256(_code_digest(reader))
+    total.update(repr((leads.wanted, sorted(leads.names.items()))).encode())
     seen: set[bytes] = set()
     checked: list[Entry] = []
     for entry in entries:
         if entry.skip is None:
-            for extension in reader.extensions:
-                digest = _file_digest(root, f"{entry.record}.{extension}")
-                total.update(f"{entry.record}.{extension}\0".encode() + digest)
-                if extension == "dat" and digest in seen:
-                    entry = replace(entry, skip=DUPLICATE)
-                if extension == "dat" and digest:
+            for file in reader.files_of(entry):
+                digest = _file_digest(root, file)
+                total.update(f"{file}\0".encode() + digest)
+                if file.endswith(SIGNAL_FILES) and digest:
+                    entry = replace(entry, skip=DUPLICATE) if digest in seen else entry
                     seen.add(digest)
         checked.append(entry)
         total.update(repr(entry).encode())
     return checked, total.hexdigest()
 
 
-def _code_digest(reader: str) -> bytes:
-    here = Path(__file__).parent
-    modules = b"\0".join((here / f"{module}.py").read_bytes() for module in (reader, "reader", "wfdb_files"))
-    return hashlib.sha256(f"wfdb=={version('wfdb')}\0{reader}\0".encode() + modules).digest()
+def _code_digest(reader: Reader) -> bytes:
+    here, names = Path(__file__).parent, (reader.name, "reader", "leads", "wfdb_files", *reader.modules)
+    modules = b"\0".join((here / f"{module}.py").read_bytes() for module in names)
+    return hashlib.sha256(f"wfdb=={version('wfdb')}\0{reader.name}\0".encode() + modules).digest()
 
 
 def _file_digest(root: Path, relative: str) -> bytes:
@@ -205,14 +236,14 @@ def _file_digest(root: Path, relative: str) -> bytes:
 
 
 def _read(
-    reader: Reader, root: Path, site: str, entries: Iterable[Entry], skips: SkipLog
+    reader: Reader, root: Path, site: str, entries: Iterable[Entry], leads: LeadChoice, skips: SkipLog
 ) -> Iterator[Recording]:
     for entry in entries:
         if entry.skip is not None:
             skips.add(entry.record, entry.skip)
             continue
         try:
-            recording, note = _recording(reader, root, site, entry)
+            recording, note = _recording(reader, root, site, entry, leads)
         except UnsafeRecord as error:
             skips.add(entry.record, str(error))
             continue
@@ -221,17 +252,18 @@ def _read(
         yield recording
 
 
-def _recording(reader: Reader, root: Path, site: str, entry: Entry) -> tuple[Recording, str | None]:
-    header = wfdb_files.read_header(root, entry.record)
-    channel, lead = wfdb_files.choose_lead(header)
-    signal_mv, note = reader.mend(wfdb_files.read_signal(header, channel), header.fs_hz)
+def _recording(
+    reader: Reader, root: Path, site: str, entry: Entry, leads: LeadChoice
+) -> tuple[Recording, str | None]:
+    decoded = reader.decode(root, entry, leads)
+    signal_mv, note = reader.mend(decoded.signal_mv, decoded.fs_hz)
     recording = Recording(
         site=site,
         participant=entry.participant,
         session=entry.session,
         record=entry.record,
-        fs_hz=header.fs_hz,
-        lead=lead,
+        fs_hz=decoded.fs_hz,
+        lead=decoded.lead,
         signal_mv=signal_mv,
         age=entry.age,
         sex=entry.sex,

@@ -97,6 +97,36 @@ class SkipLog:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a public dataset comes from, and on what terms.
+
+    Attributes
+    ----------
+    slug, version
+        PhysioNet's name and the version that the reader was written for.
+    megabytes
+        Size of what the reader needs of it.
+    quirks
+        What the reader knows to be odd about it, one sentence each.
+    """
+
+    title: str
+    slug: str
+    version: str
+    doi: str
+    licence: str
+    licence_url: str
+    citation: str
+    megabytes: float
+    quirks: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        """PhysioNet's page of that version."""
+        return f"https://physionet.org/content/{self.slug}/{self.version}/"
+
+
+@dataclass(frozen=True)
 class SiteSource:
     """Everything needed to read one site's recordings.
 
@@ -114,6 +144,8 @@ class SiteSource:
     aliases
         Local participant id -> canonical person id, for people known to appear
         under several ids or at several sites. Absent: the person is ``site/participant``.
+    origin
+        Of a public dataset; None for synthetic people and for an institution's own data.
     """
 
     name: str
@@ -123,6 +155,7 @@ class SiteSource:
     people: int
     tasks: tuple[str, ...]
     aliases: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin | None = None
 
     def person(self, participant: str) -> str:
         """Return the canonical person behind a local participant id."""

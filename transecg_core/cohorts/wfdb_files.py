@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from transecg_core.cohorts.leads import EVERY_LEAD, MV_PER_UNIT, Decoded, LeadChoice, UnsafeRecord
+
 MAX_HEADER_BYTES = 65_536
 MAX_ANNOTATION_BYTES = 16_000_000
 MAX_SIGNALS = 16
@@ -23,21 +25,12 @@ MAX_AMPLITUDE_MV = 20.0
 """A sample this far from the median is no ECG: the file is corrupt."""
 BYTES_PER_SAMPLE = {"16": 2.0, "61": 2.0, "160": 2.0, "80": 1.0, "212": 1.5, "24": 3.0, "32": 4.0}
 """Accepted signal formats: fixed width, uncompressed."""
-MV_PER_UNIT = {"mV": 1.0, "uV": 1e-3, "V": 1e3}
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SIGNAL_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.dat")
 _EXTENSION = re.compile(r"[a-z][a-z0-9]{0,7}")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)(?:/\S+)?")
 _GAIN = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?:\(-?\d+\))?(?:/(\S+))?", re.IGNORECASE)
-
-LEADS = ("I", "II", "MLII", "V5", "V4", "V6", "V3", "V2", "V1", "III", "AVF", "AVL", "AVR")
-"""One lead per record: the first of these it has. I and II look alike across cohorts and are
-what wearables record; the modified II of Holter tapes is the nearest to them, then lateral leads."""
-
-
-class UnsafeRecord(ValueError):
-    """A record we don't hand to a decoder; the message is a skip reason, without names."""
 
 
 @dataclass(frozen=True)
@@ -161,24 +154,23 @@ def _check_sizes(
             raise UnsafeRecord("record: signal file shorter than its header says")
 
 
-def lead_name(spelling: str) -> str:
-    """Return a lead's standard spelling: ``ECG I`` and ``i`` are ``I``; others in capitals."""
-    return spelling.upper().removeprefix("ECG ").strip()
+def choose_lead(header: Header, leads: LeadChoice = EVERY_LEAD) -> tuple[int, str]:
+    """Return index and standard name of the lead to read; `UnsafeRecord` if there is none."""
+    channels = header.channels
+    return leads.pick([channel.lead for channel in channels], [channel.units for channel in channels])
 
 
-def choose_lead(header: Header) -> tuple[int, str]:
-    """Return index and standard name of the record's best lead (see `LEADS`).
+def decode(root: Path, record: str, leads: LeadChoice) -> Decoded:
+    """Return one lead of a record.
 
     Raises
     ------
     UnsafeRecord
-        If it has none of them in a unit of voltage.
+        If its header or its signal is not acceptable.
     """
-    names = [lead_name(channel.lead) for channel in header.channels]
-    for lead in LEADS:
-        if lead in names and header.channels[names.index(lead)].units in MV_PER_UNIT:
-            return names.index(lead), lead
-    raise UnsafeRecord("record: no known lead in millivolts")
+    header = read_header(root, record)
+    channel, lead = choose_lead(header, leads)
+    return Decoded(header.fs_hz, lead, read_signal(header, channel))
 
 
 def read_signal(header: Header, channel: int) -> np.ndarray:

@@ -8,12 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from transecg_core.cohorts import wfdb_files
+from transecg_core.cohorts.leads import LEADS, UnsafeRecord, lead_name
 from transecg_core.cohorts.wfdb_files import (
-    LEADS,
-    UnsafeRecord,
     choose_lead,
     inside,
-    lead_name,
     read_annotations,
     read_header,
     read_signal,
