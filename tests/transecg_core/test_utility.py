@@ -42,10 +42,11 @@ def build_site(name: str, right_P: np.ndarray, member_P: np.ndarray, beats: bool
         RecordInfo(names[r // 2], 1, f"r{r}", "I", 9.0, None, "FM"[r // 2 % 2], None)
         for r in range(2 * PEOPLE)
     )
+    r_N = np.tile(np.arange(WINDOWS) * 250 + 75, 2 * PEOPLE)
     windows = Windows(
         x_NL, person_N, np.ones(count, np.int16), record_N,
         beat_N if beats else np.full(count, UNKNOWN, np.uint8), np.zeros((count, WINDOW), np.uint8),
-        np.tile(np.arange(WINDOWS) * 250 + 75, 2 * PEOPLE), names, records, {},
+        r_N, r_N, record_N, names, records, (),
     )  # fmt: skip
     return AuditSite(name, windows, split(windows, "auto", 0), tuple(f"{name}/{n}" for n in names), member_P)
 

@@ -24,10 +24,10 @@ import numpy as np
 
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.errors import UserError
-from transecg_core.signals.schema import RecordInfo, Windows
+from transecg_core.signals.schema import RecordInfo, Skip, Windows
 from transecg_core.signals.windows import MAX_PER_RECORD, build_windows
 
-ARRAYS = tuple(field.name for field in fields(Windows) if field.name.endswith(("_N", "_NL")))
+ARRAYS = tuple(field.name for field in fields(Windows) if field.name.endswith(("_N", "_NL", "_B")))
 LIBRARIES = ("numpy", "scipy", "sleepecg", "neurokit2", "pandas")
 
 
@@ -85,7 +85,7 @@ def _store(windows: Windows, entry: Path) -> None:
         meta = {
             "participants": windows.participants,
             "records": [asdict(record) for record in windows.records],
-            "skipped": dict(windows.skipped),
+            "skips": [asdict(skip) for skip in windows.skips],
         }
         (scratch / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
         _flush(path for path in scratch.iterdir())
@@ -119,5 +119,5 @@ def _load(entry: Path) -> Windows:
         **arrays,
         participants=tuple(meta["participants"]),
         records=tuple(RecordInfo(**record) for record in meta["records"]),
-        skipped=meta["skipped"],
+        skips=tuple(Skip(**skip) for skip in meta["skips"]),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,6 +32,15 @@ class RecordInfo:
 
 
 @dataclass(frozen=True)
+class Skip:
+    """`count` things of `record` left out or mended for `reason`; the name stays local."""
+
+    record: str
+    reason: str
+    count: int
+
+
+@dataclass(frozen=True)
 class Windows:
     """All windows of one site.
 
@@ -48,8 +58,12 @@ class Windows:
         uint8 component code per sample.
     r_sample_N
         int64 position of the R peak in its record at 250 Hz; rows of a record ascend.
-    skipped
-        Reason -> count over records and windows.
+    rpeak_B, rpeak_record_B
+        Every R peak detected (int64, position in its record at 250 Hz) and its record (int32 index
+        into `records`); rows of a record are together and ascend. Windows are capped per record
+        and pass a quality gate, so they alone don't show the rhythm.
+    skips
+        What was left out or mended, one entry per record and reason, in order of first appearance.
     """
 
     x_NL: np.ndarray
@@ -59,9 +73,19 @@ class Windows:
     beat_N: np.ndarray
     component_NL: np.ndarray
     r_sample_N: np.ndarray
+    rpeak_B: np.ndarray
+    rpeak_record_B: np.ndarray
     participants: tuple[str, ...]
     records: tuple[RecordInfo, ...]
-    skipped: Mapping[str, int]
+    skips: tuple[Skip, ...]
+
+    @property
+    def skipped(self) -> Mapping[str, int]:
+        """Reason -> count over records and windows, sorted by reason; names nobody."""
+        counts: Counter[str] = Counter()
+        for skip in self.skips:
+            counts[skip.reason] += skip.count
+        return dict(sorted(counts.items()))
 
     def __len__(self) -> int:
         return int(self.x_NL.shape[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 from transecg_core.cohorts.schema import BEATS, COMPONENT_CODE, UNKNOWN, Recording, SiteSource, SkipLog
 from transecg_core.errors import UserError
 from transecg_core.signals import delineate, preprocess, quality, rpeaks
-from transecg_core.signals.schema import FS_HZ, R_OFFSET, WINDOW, RecordInfo, Windows
+from transecg_core.signals.schema import FS_HZ, R_OFFSET, WINDOW, RecordInfo, Skip, Windows
 
 MAX_PER_RECORD = 400
 NO_BEAT = "record: no usable heartbeat"
@@ -23,12 +24,13 @@ MISSED = "beat: reference beat not detected"
 
 @dataclass(frozen=True)
 class RecordWindows:
-    """Windows of one record; arrays as in `Windows`."""
+    """Windows and all R peaks of one record; arrays as in `Windows`."""
 
     x_NL: np.ndarray
     beat_N: np.ndarray
     component_NL: np.ndarray
     r_sample_N: np.ndarray
+    rpeak_B: np.ndarray
 
 
 def build_windows(source: SiteSource, max_per_record: int = MAX_PER_RECORD) -> Windows:
@@ -46,7 +48,7 @@ def build_windows(source: SiteSource, max_per_record: int = MAX_PER_RECORD) -> W
     -------
     Windows
         Only participants and records with at least one window; everything left
-        out is counted in ``skipped``.
+        out is listed in ``skips``.
 
     Raises
     ------
@@ -68,6 +70,7 @@ def build_windows(source: SiteSource, max_per_record: int = MAX_PER_RECORD) -> W
         )
         raise UserError(f"site '{source.name}': no usable record: {reasons}; check its data")
     size = [part.x_NL.shape[0] for part in parts]
+    peaks = [part.rpeak_B.shape[0] for part in parts]
     return Windows(
         x_NL=np.concatenate([part.x_NL for part in parts]),
         participant_N=np.repeat(np.asarray(owner, dtype=np.int32), size),
@@ -76,10 +79,16 @@ def build_windows(source: SiteSource, max_per_record: int = MAX_PER_RECORD) -> W
         beat_N=np.concatenate([part.beat_N for part in parts]),
         component_NL=np.concatenate([part.component_NL for part in parts]),
         r_sample_N=np.concatenate([part.r_sample_N for part in parts]),
+        rpeak_B=np.concatenate([part.rpeak_B for part in parts]),
+        rpeak_record_B=np.repeat(np.arange(len(infos), dtype=np.int32), peaks),
         participants=tuple(participants),
         records=tuple(infos),
-        skipped=skips.counts(),
+        skips=_listed(skips),
     )
+
+
+def _listed(skips: SkipLog) -> tuple[Skip, ...]:
+    return tuple(Skip(record, reason, count) for (record, reason), count in Counter(skips.items).items())
 
 
 def _usable(
@@ -144,6 +153,7 @@ def record_windows(recording: Recording, max_per_record: int, skips: SkipLog) ->
         beat_N=beat_B[kept],
         component_NL=component_T[at_BL[kept]],
         r_sample_N=r_B[kept],
+        rpeak_B=all_r_B.astype(np.int64),
     )
 
 

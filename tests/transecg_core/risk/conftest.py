@@ -109,10 +109,12 @@ def build_site(recipe: Recipe, index: int) -> AuditSite:
         record_N=record_N,
         beat_N=np.zeros(count, dtype=np.uint8),
         component_NL=np.zeros((count, WINDOW), dtype=np.uint8),
-        r_sample_N=np.tile(np.arange(recipe.windows) * 250 + 75, recipe.people * recipe.records),
+        r_sample_N=(r_N := np.tile(np.arange(recipe.windows) * 250 + 75, recipe.people * recipe.records)),
+        rpeak_B=r_N,
+        rpeak_record_B=record_N,
         participants=names,
         records=infos,
-        skipped={},
+        skips=(),
     )
     return AuditSite(name, windows, split(windows, recipe.protocol, recipe.seed), persons, trained)
 

@@ -55,6 +55,9 @@ def test_contract_of_arrays(make_recording: Make) -> None:
     assert (np.abs(windows.x_NL).argmax(axis=1) == R_OFFSET).all()
     assert (windows.beat_N == UNKNOWN).all()
     assert (windows.component_NL[:, R_OFFSET] == COMPONENT_CODE["QRS"]).all()
+    assert (windows.rpeak_B.dtype, windows.rpeak_record_B.dtype) == (np.int64, np.int32)
+    assert windows.rpeak_B.shape == windows.rpeak_record_B.shape
+    assert (np.diff(windows.rpeak_record_B) >= 0).all()
 
 
 def test_amplitude_does_not_matter_and_runs_repeat(make_recording: Make) -> None:
@@ -87,6 +90,23 @@ def test_everything_left_out_is_counted(make_recording: Make) -> None:
     assert windows.skipped["record: recording shorter than 4 s"] == 1
     assert windows.skipped["record: sampling rate below 90 Hz"] == 1
     assert windows.skipped["record: by the reader"] == 1
+    assert ("x", "record: by the reader", 1) in [(s.record, s.reason, s.count) for s in windows.skips]
+    assert {s.record for s in windows.skips if s.reason == module.NO_BEAT} == {"zero"}
+
+
+def test_every_peak_is_kept_and_every_skip_is_named_once_per_reason(make_recording: Make) -> None:
+    """The cap and the gate thin out windows, never the rhythm."""
+    recordings = [make_recording(record=r, seconds=60.0, seed=k) for k, r in enumerate("ab")]
+    windows = build_windows(source(*recordings), max_per_record=20)
+    for index in range(2):
+        peaks = windows.rpeak_B[windows.rpeak_record_B == index]
+        times = np.round(np.arange(0.5, 59.8, 0.8) * 250)
+        assert peaks.size == times.size
+        assert np.abs(peaks - times).max() <= 2
+        assert np.isin(windows.r_sample_N[windows.record_N == index], peaks).all()
+    over = [skip for skip in windows.skips if skip.reason == module.OVER_CAP]
+    assert [skip.record for skip in over] == ["a", "b"]
+    assert windows.skipped[module.OVER_CAP] == sum(skip.count for skip in over) > 2
 
 
 def test_beats_are_kept_or_counted(make_recording: Make) -> None:
