@@ -33,7 +33,9 @@ SITES: dict[str, tuple[str, ...]] = {
     "synthetic": ("synth-a", "synth-b", "synth-c", "synth-d"),
     "real": ("ecgiddb", "mitdb", "ludb", "ptbxl"),
 }
-"""Sites that a run can name; with ``cohort=node`` each institution's SuperNode names its own."""
+"""Sites of a run by default; with ``cohort=node`` each institution's SuperNode names its own."""
+EXTRA_SITES: dict[str, tuple[str, ...]] = {"real": ("qtdb",)}
+"""Further sites that a run can name: qtdb has two women among 35 people, and two people of mitdb's."""
 SITE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 MAX_SITES = 64
 Auto = Literal["auto"]
@@ -188,7 +190,7 @@ class RunConfig(BaseModel):
 def _check_sites(cfg: RunConfig) -> None:
     if cfg.cohort == "node" and cfg.sites == "auto":
         raise ValueError("cohort=node needs sites=NAME,NAME,... (the names that the SuperNodes declare)")
-    known = SITES.get(cfg.cohort)
+    known = SITES[cfg.cohort] + EXTRA_SITES.get(cfg.cohort, ()) if cfg.cohort in SITES else None
     for site in cfg.site_names:
         if not SITE_NAME.fullmatch(site):
             raise ValueError(f"sites: '{site}' is no site name; use a-z, 0-9 and hyphens, 32 at most")

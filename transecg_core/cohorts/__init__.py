@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from transecg_core.cohorts import ecgiddb, ludb, mitdb, ptbxl
+from transecg_core.cohorts import ecgiddb, ludb, mitdb, ptbxl, qtdb
 from transecg_core.cohorts.reader import Reader, make_source
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
 
-READERS: dict[str, Reader] = {module.READER.name: module.READER for module in (ecgiddb, ludb, mitdb, ptbxl)}
+READERS: dict[str, Reader] = {
+    module.READER.name: module.READER for module in (ecgiddb, ludb, mitdb, ptbxl, qtdb)
+}
 
 
 def open_site(cfg: RunConfig, name: str) -> SiteSource:
@@ -48,7 +50,7 @@ def open_reader(reader: str, root: Path, site: str, people: int | None = None) -
     Parameters
     ----------
     reader
-        ``ecgiddb``, ``mitdb``, ``ludb`` or ``ptbxl``: PhysioNet's layout of that database.
+        ``ecgiddb``, ``mitdb``, ``ludb``, ``ptbxl`` or ``qtdb``: PhysioNet's layout of that database.
     root
         The folder that holds it.
     site

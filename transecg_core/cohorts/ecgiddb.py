@@ -23,6 +23,7 @@ from transecg_core.cohorts.reader import (
     parse_sex,
     records_in,
 )
+from transecg_core.cohorts.schema import Origin
 
 OPENING_CUT = "record kept: damaged opening cut"
 MIN_OPENING_S = 1.0
@@ -76,4 +77,25 @@ def cut_opening(signal_mv: np.ndarray, fs_hz: float) -> tuple[np.ndarray, str | 
     return (signal_mv[opening:], OPENING_CUT) if opening > MIN_OPENING_S * fs_hz else (signal_mv, None)
 
 
-READER = Reader("ecgiddb", _index, mend=cut_opening)
+ORIGIN = Origin(
+    title="ECG-ID Database",
+    slug="ecgiddb",
+    version="1.0.0",
+    doi="10.13026/C2J01F",
+    licence="Open Data Commons Attribution License 1.0",
+    licence_url="https://opendatacommons.org/licenses/by/1-0/",
+    citation="Lugovaya T. S. Biometric human identification based on electrocardiogram. Master's thesis, "
+    "LETI, Saint Petersburg, 2005.",
+    megabytes=12.5,
+    quirks=(
+        "Channel 1 is the authors' filtered copy of channel 0, the raw lead I; channel 0 is read.",
+        "70 of the 90 people have one recording date only, and Person_74 has one record only.",
+        "Eleven records begin with 2.0 or 4.1 s of one overwritten value and fail the checksum in their own "
+        "header; that opening is cut.",
+        "Person_76/rec_2 and Person_88/rec_1 hold corrupt samples beyond 100 mV; they are left out.",
+        "The .atr files mark the first ten beats only, unaudited; they are not read.",
+        "Record numbers have no leading zeros: rec_10 comes after rec_2, not after rec_1.",
+    ),
+)
+
+READER = Reader("ecgiddb", _index, ORIGIN, mend=cut_opening)

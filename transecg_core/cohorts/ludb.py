@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from transecg_core.cohorts.reader import Entry, Reader, header_or_skip, parse_age, parse_sex, records_in
-from transecg_core.cohorts.schema import Diagnosis
+from transecg_core.cohorts.schema import Diagnosis, Origin
 from transecg_core.cohorts.wfdb_files import Header
 
 _AXIS = re.compile(r"electric axis of the heart\b.*", re.IGNORECASE)
@@ -47,4 +47,26 @@ def _diagnosis(header: Header) -> Diagnosis | None:
     return "normal" if all(_SINUS.fullmatch(line) for line in findings) else "abnormal"
 
 
-READER = Reader("ludb", _index, tasks=("sex", "age", "diagnosis"))
+ORIGIN = Origin(
+    title="Lobachevsky University Electrocardiography Database",
+    slug="ludb",
+    version="1.0.1",
+    doi="10.13026/eegm-h675",
+    licence="Open Data Commons Attribution License 1.0",
+    licence_url="https://opendatacommons.org/licenses/by/1-0/",
+    citation="Kalyakulina A. I. et al. LUDB: a new open-access validation tool for electrocardiogram "
+    "delineation algorithms. IEEE Access 8:186181-186190, 2020.",
+    megabytes=24.2,
+    quirks=(
+        "One record per person: no second session, so no other-session identification.",
+        "Ages over 89 are hidden in ludb.csv (record 34); its header says 90, which is what is read.",
+        "Every lead has its own gain and baseline.",
+        "Leads are spelt in small letters (i, avr, v1).",
+        "Records 100, 109, 111, 115, 116, 120 and 124 are clipped in some leads.",
+        "The manual delineation leaves out the beats at the record's edges, and its onsets and offsets "
+        "are not always paired; it serves to judge delineators and is not read here.",
+        "Some people have pacemakers.",
+    ),
+)
+
+READER = Reader("ludb", _index, ORIGIN, tasks=("sex", "age", "diagnosis"))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transecg_core.cohorts.reader import Entry, Reader, natural, parse_age
-from transecg_core.cohorts.schema import Diagnosis, Sex
+from transecg_core.cohorts.schema import Diagnosis, Origin, Sex
 
 TABLE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
 NEEDED = ("ecg_id", "patient_id", "age", "sex", "recording_date", "scp_codes", "filename_lr")
@@ -125,6 +125,33 @@ def _diagnosis(codes: str, diagnostic: Mapping[str, str]) -> Diagnosis | None:
     return "abnormal" if found else None
 
 
+ORIGIN = Origin(
+    title="PTB-XL, a large publicly available electrocardiography dataset",
+    slug="ptb-xl",
+    version="1.0.1",
+    doi="10.13026/x4td-x982",
+    licence="Creative Commons Attribution 4.0 International",
+    licence_url="https://creativecommons.org/licenses/by/4.0/",
+    citation="Wagner P. et al. PTB-XL, a large publicly available electrocardiography dataset. "
+    "Scientific Data 7:154, 2020.",
+    megabytes=550.0,
+    quirks=(
+        "Only the 100 Hz version is read (records100).",
+        "Records 137, 143, 145, 456 and 459 repeat the waveform of another and are left out, as in "
+        "later versions.",
+        "Records 145 and 463 are one waveform under the patient ids 16690 and 16723, read as one person.",
+        "Ages over 89 stand as such in version 1.0.1 and as 300 later; 300 is read as 90.",
+        "Age is the age at that recording and may differ between records of a patient.",
+        "Patient ids are written as decimal fractions (15709.0); sex 0 is male, 1 is female.",
+        "Records 262 and 295 are clipped in some leads.",
+    ),
+)
+
 READER = Reader(
-    "ptbxl", _index, tables=(TABLE, STATEMENTS), aliases=SAME_PERSON, tasks=("sex", "age", "diagnosis")
+    "ptbxl",
+    _index,
+    ORIGIN,
+    tables=(TABLE, STATEMENTS),
+    aliases=SAME_PERSON,
+    tasks=("sex", "age", "diagnosis"),
 )

@@ -29,7 +29,8 @@ class Entry:
     """One record as the dataset's index knows it, before its signal is read.
 
     ``record`` is the path below the dataset's folder without extension; ``skip``
-    is the reason why it must not be used, if there is one.
+    is the reason why it must not be used, if there is one. ``notes`` says what was odd and
+    yet no such reason (``record kept: ...``, ``person: ...``).
     """
 
     participant: str
@@ -39,6 +40,7 @@ class Entry:
     sex: Sex | None = None
     diagnosis: Diagnosis | None = None
     skip: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def _same_signal(signal_mv: np.ndarray, _fs_hz: float) -> tuple[np.ndarray, str | None]:
@@ -77,8 +79,14 @@ class Reader:
         Reads reference beats.
     mend
         Repairs known damage of a signal; returns it with a note, or with None.
+    nearest_leads
+        Spellings of its leads that are no standard ones -> the nearest standard lead.
     aliases
         Local participant id -> local id of the same person.
+    elsewhere
+        Local participant id -> canonical id of a person who is in another public dataset too, the
+        same in both readers and whatever the sites are called: ``physionet:mitdb/100``. No
+        site's name holds a colon, so no other person can have it.
     tasks
         Tasks that the dataset is published with labels for.
     """
@@ -94,6 +102,8 @@ class Reader:
     beats: Callable[[Path, Entry], Labels] = _no_beats
     mend: Callable[[np.ndarray, float], tuple[np.ndarray, str | None]] = _same_signal
     aliases: Mapping[str, str] = field(default_factory=dict)
+    nearest_leads: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     tasks: tuple[str, ...] = ("sex", "age")
 
     def files_of(self, entry: Entry) -> tuple[str, ...]:
@@ -170,7 +180,8 @@ def make_source(
     for table in reader.tables:
         if not (root / table).is_file():
             raise UserError(f"site '{site}': {root / table} is missing; copy the whole dataset there")
-    aliases = {local: f"{site}/{person}" for local, person in reader.aliases.items()}
+    leads = replace(leads, nearest=reader.nearest_leads)
+    aliases = {local: f"{site}/{person}" for local, person in reader.aliases.items()} | dict(reader.elsewhere)
     try:
         indexed = reader.index(root)
     except ValueError as error:
@@ -203,7 +214,7 @@ def _fingerprint(
 ) -> tuple[list[Entry], str]:
     """Hash all data and code a recording depends on, and mark records whose signal file came before."""
     total = hashlib.sha256(_code_digest(reader))
-    total.update(repr((leads.wanted, sorted(leads.names.items()))).encode())
+    total.update(repr((leads.wanted, sorted(leads.names.items()), sorted(leads.nearest.items()))).encode())
     seen: set[bytes] = set()
     checked: list[Entry] = []
     for entry in entries:
@@ -243,18 +254,18 @@ def _read(
             skips.add(entry.record, entry.skip)
             continue
         try:
-            recording, note = _recording(reader, root, site, entry, leads)
+            recording, notes = _recording(reader, root, site, entry, leads)
         except UnsafeRecord as error:
             skips.add(entry.record, str(error))
             continue
-        if note is not None:
+        for note in (*entry.notes, *notes):
             skips.add(entry.record, note)
         yield recording
 
 
 def _recording(
     reader: Reader, root: Path, site: str, entry: Entry, leads: LeadChoice
-) -> tuple[Recording, str | None]:
+) -> tuple[Recording, tuple[str, ...]]:
     decoded = reader.decode(root, entry, leads)
     signal_mv, note = reader.mend(decoded.signal_mv, decoded.fs_hz)
     recording = Recording(
@@ -269,4 +280,4 @@ def _recording(
         sex=entry.sex,
         labels=replace(reader.beats(root, entry), diagnosis=entry.diagnosis),
     )
-    return recording, note
+    return recording, decoded.notes if note is None else (*decoded.notes, note)

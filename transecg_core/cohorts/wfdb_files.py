@@ -170,7 +170,8 @@ def decode(root: Path, record: str, leads: LeadChoice) -> Decoded:
     """
     header = read_header(root, record)
     channel, lead = choose_lead(header, leads)
-    return Decoded(header.fs_hz, lead, read_signal(header, channel))
+    note = leads.note(header.channels[channel].lead)
+    return Decoded(header.fs_hz, lead, read_signal(header, channel), () if note is None else (note,))
 
 
 def read_signal(header: Header, channel: int) -> np.ndarray:

@@ -206,7 +206,7 @@ def test_missing_and_empty_folders_are_named(tmp_path: Path, reader: str) -> Non
 
 
 def test_unknown_reader_and_missing_root(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no reader named 'edf'; there are ecgiddb, ludb, mitdb, ptbxl"):
+    with pytest.raises(UserError, match="no reader named 'edf'; there are ecgiddb, ludb, mitdb, ptbxl, qtdb"):
         open_reader("edf", tmp_path, "clinic")
     cfg = parse({"cohort": "real", "data-root": str(tmp_path / "nowhere")})
     with pytest.raises(UserError, match=r"data-root=.*no such folder"):
