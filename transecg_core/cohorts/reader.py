@@ -89,6 +89,12 @@ class Reader:
         site's name holds a colon, so no other person can have it.
     tasks
         Tasks that the dataset is published with labels for.
+    notes
+        What is odd about the folder itself: (what, note), beside the notes of its records.
+    locate
+        Finds a file below the folder; `UnsafeRecord` if it is none of ours.
+    libraries
+        Packages that decode the files.
     """
 
     name: str
@@ -105,6 +111,9 @@ class Reader:
     nearest_leads: Mapping[str, str] = field(default_factory=dict)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     tasks: tuple[str, ...] = ("sex", "age")
+    notes: tuple[tuple[str, str], ...] = ()
+    locate: Callable[[Path, str], Path] = wfdb_files.inside
+    libraries: tuple[str, ...] = ("wfdb",)
 
     def files_of(self, entry: Entry) -> tuple[str, ...]:
         """Return the files read for a record, below the dataset's folder."""
@@ -214,13 +223,14 @@ def _fingerprint(
 ) -> tuple[list[Entry], str]:
     """Hash all data and code a recording depends on, and mark records whose signal file came before."""
     total = hashlib.sha256(_code_digest(reader))
+    total.update(repr(reader.notes).encode())
     total.update(repr((leads.wanted, sorted(leads.names.items()), sorted(leads.nearest.items()))).encode())
     seen: set[bytes] = set()
     checked: list[Entry] = []
     for entry in entries:
         if entry.skip is None:
             for file in reader.files_of(entry):
-                digest = _file_digest(root, file)
+                digest = _file_digest(reader, root, file)
                 total.update(f"{file}\0".encode() + digest)
                 if file.endswith(SIGNAL_FILES) and digest:
                     entry = replace(entry, skip=DUPLICATE) if digest in seen else entry
@@ -233,12 +243,13 @@ def _fingerprint(
 def _code_digest(reader: Reader) -> bytes:
     here, names = Path(__file__).parent, (reader.name, "reader", "leads", "wfdb_files", *reader.modules)
     modules = b"\0".join((here / f"{module}.py").read_bytes() for module in names)
-    return hashlib.sha256(f"wfdb=={version('wfdb')}\0{reader.name}\0".encode() + modules).digest()
+    libraries = "\0".join(f"{library}=={version(library)}" for library in reader.libraries)
+    return hashlib.sha256(f"{libraries}\0{reader.name}\0".encode() + modules).digest()
 
 
-def _file_digest(root: Path, relative: str) -> bytes:
+def _file_digest(reader: Reader, root: Path, relative: str) -> bytes:
     try:
-        path = wfdb_files.inside(root, relative)
+        path = reader.locate(root, relative)
     except UnsafeRecord:
         # Reading it will skip the record with this reason.
         return b""
@@ -249,6 +260,8 @@ def _file_digest(root: Path, relative: str) -> bytes:
 def _read(
     reader: Reader, root: Path, site: str, entries: Iterable[Entry], leads: LeadChoice, skips: SkipLog
 ) -> Iterator[Recording]:
+    for what, note in reader.notes:
+        skips.add(what, note)
     for entry in entries:
         if entry.skip is not None:
             skips.add(entry.record, entry.skip)
