@@ -10,24 +10,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from transecg_core.cohorts import open_reader, open_site
-from transecg_core.config import SITE_NAME, RunConfig
+from transecg_core.cohorts import READERS, open_declared, open_site
+from transecg_core.cohorts.schema import SiteSource
+from transecg_core.cohorts.sites_file import FOLDER, SiteDeclaration, read_sites
+from transecg_core.config import SITE_NAMES, RunConfig, is_site_name
 from transecg_core.errors import UserError
 from transecg_core.sites import Site, applied, prepare
 
 INLINE_ENGINE = "TRANSECG_INLINE_ENGINE"
 """Set by our in-process engine in its own process and its workers, nowhere else."""
 
-DECLARED = ("site", "reader", "data-dir", "ledger", "people", "max-epsilon")
-"""What an institution's ``--node-config`` must hold, all of it."""
+ALWAYS = ("site", "ledger", "people", "max-epsilon")
+FOLDER_OF = ("reader", "data-dir")
+SITES_FILE = "sites-file"
+DECLARED = (*ALWAYS, *FOLDER_OF, SITES_FILE)
+"""What an institution's ``--node-config`` may hold: all of `ALWAYS`, and either `FOLDER_OF` or `SITES_FILE`."""
 
 
 @dataclass(frozen=True)
 class Node:
     """What a node says about itself.
 
-    All but the partition is set for an institution's node and None for a simulated one, which
-    serves whatever sites the server names. ``people`` is the declared, public size of the roster.
+    All but the partition is None for a simulated node, which serves whatever sites the server
+    names. An institution's declares its data by ``reader`` and ``data_dir``, or by ``sites_file``,
+    and all the rest. ``people`` is the declared, public size of the roster.
     ``max_epsilon`` is the most that a person may lose over the ledger's life; None where the
     institution wrote ``none``: it allows training without privacy.
     """
@@ -40,6 +46,32 @@ class Node:
     ledger: Path | None = None
     people: int | None = None
     max_epsilon: float | None = None
+    sites_file: Path | None = None
+
+    def source(self, name: str) -> SiteSource:
+        """Open the data that this node declares for its site, which must be `name`.
+
+        Raises
+        ------
+        UserError
+            If it declares none, or serves another site.
+        """
+        if self.site is None:
+            raise UserError("cohort=node, but this SuperNode declares no site; start it with --node-config "
+                            "\"site='NAME' reader='NAME' data-dir='/abs' ledger='/abs/ledger.sqlite' "
+                            "people=N max-epsilon=8.0\"")  # fmt: skip
+        if name != self.site:
+            raise UserError(f"this node serves site '{self.site}', not '{name}'")
+        if self.reader is not None and self.data_dir is not None:
+            return open_declared(SiteDeclaration(name, self.reader, self.data_dir))
+        if self.sites_file is None:
+            raise UserError(
+                f"site '{name}': this node declares no data; give reader and data-dir, or sites-file"
+            )
+        found = read_sites(self.sites_file, READERS)
+        if name not in found:
+            raise UserError(f"sites-file={self.sites_file}: no site '{name}'; add [{name}], reader and path")
+        return open_declared(found[name])
 
 
 def engine_name() -> str:
@@ -55,7 +87,7 @@ def inside_simulation() -> bool:
 
 
 def read_node(node_config: Mapping[str, Any]) -> Node:
-    """Read ``--node-config``: an institution declares all of `DECLARED`, a simulated node nothing.
+    """Read ``--node-config``: an institution declares everything, a simulated node nothing.
 
     Raises
     ------
@@ -66,19 +98,34 @@ def read_node(node_config: Mapping[str, Any]) -> Node:
     given = [key for key in DECLARED if key in node_config]
     if not given:
         return Node(partition, partitions)
-    if missing := [key for key in DECLARED if key not in given]:
-        raise UserError(f"node config: {', '.join(missing)} missing; give all of {', '.join(DECLARED)}")
-    paths = {key: Path(str(node_config[key])) for key in ("data-dir", "ledger")}
+    by_file = SITES_FILE in given
+    if by_file and (both := [key for key in FOLDER_OF if key in given]):
+        raise UserError(
+            f"node config: {SITES_FILE} stands in place of {' and '.join(both)}; give one of them"
+        )
+    wanted = (*ALWAYS, *((SITES_FILE,) if by_file else FOLDER_OF))
+    if missing := [key for key in wanted if key not in given]:
+        raise UserError(f"node config: {', '.join(missing)} missing; give all of {', '.join(wanted)}")
+    paths = {key: Path(str(node_config[key])) for key in ("data-dir", "ledger", SITES_FILE) if key in given}
     for key, path in paths.items():
         if not path.is_absolute():
             raise UserError(f"node config: {key}={path} must be an absolute path")
-    site, reader = str(node_config["site"]), str(node_config["reader"])
-    if not SITE_NAME.fullmatch(site):
-        raise UserError(f"node config: site='{site}' is no site name; use a-z, 0-9 and hyphens, 32 at most")
+    site = str(node_config["site"])
+    if not is_site_name(site):
+        raise UserError(f"node config: site='{site}' is no site name; use {SITE_NAMES}")
     return Node(
-        partition, partitions, site, reader, paths["data-dir"], paths["ledger"],
-        _people(node_config["people"]), _max_epsilon(node_config["max-epsilon"]),
+        partition, partitions, site, None if by_file else _reader(node_config["reader"]), paths.get("data-dir"),
+        paths["ledger"], _people(node_config["people"]), _max_epsilon(node_config["max-epsilon"]),
+        paths.get(SITES_FILE),
     )  # fmt: skip
+
+
+def _reader(value: object) -> str:
+    if value != FOLDER and value not in READERS:
+        raise UserError(
+            f"node config: no reader named '{value}'; there are {', '.join((*sorted(READERS), FOLDER))}"
+        )
+    return str(value)
 
 
 def _people(value: object) -> int:
@@ -107,17 +154,11 @@ def open_node_site(node: Node, cfg: RunConfig, name: str) -> Site:
         If the node may not serve that site, or the data can't be read.
     """
     if cfg.cohort == "node":
-        if node.site is None or node.reader is None or node.data_dir is None:
-            raise UserError("cohort=node, but this SuperNode declares no site; start it with --node-config "
-                            "\"site='NAME' reader='NAME' data-dir='/abs' ledger='/abs/ledger.sqlite' "
-                            "people=N max-epsilon=8.0\"")  # fmt: skip
-        if name != node.site:
-            raise UserError(f"this node serves site '{node.site}', not '{name}'")
-        site = prepare(applied(cfg), open_reader(node.reader, node.data_dir, name))
+        site = prepare(applied(cfg), node.source(name))
         return replace(site, people=node.people or site.people)
     if node.site is not None:
         raise UserError(f"this node serves its own data as site '{node.site}'; run with cohort=node")
-    if cfg.cohort == "real" and not inside_simulation():
-        raise UserError("cohort=real is for simulations: a server may not choose which folder a SuperNode reads; "
-                        "declare the data by --node-config and run with cohort=node")  # fmt: skip
+    if cfg.cohort != "synthetic" and not inside_simulation():
+        raise UserError(f"cohort={cfg.cohort} is for simulations: a server may not choose which folder a SuperNode "
+                        "reads; declare the data by --node-config and run with cohort=node")  # fmt: skip
     return prepare(cfg, open_site(cfg, name))

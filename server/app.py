@@ -11,6 +11,7 @@ from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
 from server.run import Coordinator, Say, new_run_folder
+from transecg_core.cohorts import resolved
 from transecg_core.config import parse
 from transecg_core.errors import UserError
 
@@ -24,7 +25,7 @@ def main(grid: Grid, context: Context) -> None:
     """Run one federation. Any failure is logged in one line and raised, so that the run's status is failed."""
     show_progress()
     try:
-        cfg = parse(context.run_config)
+        cfg = resolved(parse(context.run_config))
         folder = new_run_folder(cfg)
         page = Coordinator(grid, cfg, folder, say_into(folder)).run()
     except UserError as error:

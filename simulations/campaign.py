@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,8 @@ def start(request: Request, base: Path) -> Path:
     """
     request.runs(base)
     free = {key: value for key, value in request.options.items() if key not in PRIVACY_ONLY}
-    output = Path(check(free, base).output_dir)
+    cfg = check(free, base)
+    output, request = Path(cfg.output_dir), replace(request, options=_pinned(request.options, cfg))
     stem = f"compare-{time.strftime('%Y%m%d-%H%M%S')}"
     for attempt in itertools.count():
         folder = output / (stem if attempt == 0 else f"{stem}-{attempt}")
@@ -121,6 +122,18 @@ def start(request: Request, base: Path) -> Path:
             break
     (folder / PLAN).write_text(json.dumps(asdict(request), indent=2) + "\n", encoding="utf-8")
     return folder
+
+
+def _pinned(options: Mapping[str, str], cfg: RunConfig) -> dict[str, str]:
+    """Return `options` with the places and the sites that they mean here and now.
+
+    So all arms compare the same sites, whatever is put beside them meanwhile, and resuming from
+    another folder repeats exactly this.
+    """
+    here = {"data-root": cfg.data_root, "sites-file": cfg.sites_file}
+    if cfg.cohort == "folder":
+        here["sites"] = cfg.sites
+    return {**options, **{key: value for key, value in here.items() if value}}
 
 
 def reopen(folder: Path) -> Request:
@@ -140,7 +153,7 @@ def reopen(folder: Path) -> Request:
         raise UserError(f"--resume {folder}: no comparison was started there (no {PLAN})") from None
 
 
-def carry_on(request: Request, folder: Path, engine: str, workers: int | None) -> Path:
+def carry_on(folder: Path, engine: str, workers: int | None) -> Path:
     """Run what is missing in `folder`, and write the comparison page.
 
     Returns
@@ -149,6 +162,7 @@ def carry_on(request: Request, folder: Path, engine: str, workers: int | None) -
         The page.
     """
     finished: dict[str, list[dict[str, Any]]] = {}
+    request = reopen(folder)
     plan = request.runs(folder.resolve())
     began, done = time.monotonic(), 0
     for number, (arm, seed, options) in enumerate(plan, start=1):

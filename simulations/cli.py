@@ -75,7 +75,7 @@ def compare(
     if resume is not None:
         if options or epsilons or seeds or unit:
             raise UserError("--resume repeats the comparison in its folder; give only --engine and --workers")
-        request, folder = campaign.reopen(resume), resume
+        folder = resume
     else:
         request = campaign.Request(
             read_pairs(options or []),
@@ -84,7 +84,7 @@ def compare(
             unit or "participant",
         )
         folder = campaign.start(request, Path.cwd())
-    print(campaign.carry_on(request, folder, engine, workers), flush=True)
+    print(campaign.carry_on(folder, engine, workers), flush=True)
 
 
 def main() -> None:

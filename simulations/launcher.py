@@ -79,25 +79,35 @@ def check(pairs: Mapping[str, str], base: Path) -> RunConfig:
         One line with key and remedy.
     """
     cfg = resolve_paths(parse_text(pairs), base)
-    if cfg.cohort == "real":
-        _check_data(Path(cfg.data_root), cfg.site_names)
+    if cfg.data_root or cfg.sites_file:
+        cfg = _check_data(cfg)
     _check_output(Path(cfg.output_dir))
     return cfg
 
 
-def _check_data(root: Path, sites: Sequence[str]) -> None:
-    if not root.is_dir():
-        raise UserError(f"data-root={root}: no such folder; give the one that holds {'/, '.join(sites)}/")
-    for site in sites:
-        folder = root / site
+def _check_data(cfg: RunConfig) -> RunConfig:
+    """Return `cfg` with its sites spelled out, each of them a folder with data in it."""
+    from transecg_core.cohorts import declared, resolved  # synthetic runs don't wait for the readers
+    from transecg_core.cohorts.sites_file import FOLDER, TABLE
+
+    if cfg.cohort == "real" and not Path(cfg.data_root).is_dir():
+        sites = "/, ".join(cfg.site_names)
+        raise UserError(f"data-root={cfg.data_root}: no such folder; give the one that holds {sites}/")
+    cfg = resolved(cfg)
+    found = declared(cfg)
+    for site in cfg.site_names:
+        folder, reader = found[site].path, found[site].reader
         if not folder.is_dir():
             raise UserError(
                 f"site '{site}': no folder {folder}; put the dataset there or leave the site out of sites="
             )
-        if next(folder.rglob("*.hea"), None) is None:
-            raise UserError(
-                f"site '{site}': no record (.hea file) in {folder}; put the dataset there or leave it out"
-            )
+        there = (
+            (folder / TABLE).is_file() if reader == FOLDER else next(folder.rglob("*.hea"), None) is not None
+        )
+        if not there:
+            what = TABLE if reader == FOLDER else "record (.hea file)"
+            raise UserError(f"site '{site}': no {what} in {folder}; put the dataset there or leave it out")
+    return cfg
 
 
 def _check_output(folder: Path) -> None:

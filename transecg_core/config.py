@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from transecg_core.errors import UserError
 
-Cohort = Literal["synthetic", "real", "node"]
+Cohort = Literal["synthetic", "real", "folder", "node"]
 Profile = Literal["quick", "default", "full"]
 PrivacyUnit = Literal["none", "window", "participant"]
 Protocol = Literal["auto", "random-window", "later-in-record", "other-record", "other-session"]
@@ -37,6 +37,9 @@ SITES: dict[str, tuple[str, ...]] = {
 EXTRA_SITES: dict[str, tuple[str, ...]] = {"real": ("qtdb",)}
 """Further sites that a run can name: qtdb has two women among 35 people, and two people of mitdb's."""
 SITE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+RESERVED = ("auto", "pooled")
+"""Words that stand for several sites, in options and in reports."""
+SITE_NAMES = "a-z, 0-9 and hyphens, 32 at most"
 MAX_SITES = 64
 Auto = Literal["auto"]
 Count = Annotated[int, Field(ge=1, le=100_000)]
@@ -72,10 +75,19 @@ class RunConfig(BaseModel):
 
     cohort: Cohort = Field(
         "synthetic",
-        description="embedded synthetic federation, four public datasets, or each node's own data",
+        description="embedded synthetic federation, public datasets, folders of your own, or each node's own data",
     )
-    sites: str = Field("auto", description="comma-separated site names; auto: the cohort's four")
-    data_root: str = Field("", description="folder that holds ecgiddb/, mitdb/, ludb/, ptbxl/ (cohort=real)")
+    sites: str = Field(
+        "auto",
+        description="comma-separated site names; auto: the cohort's four, or all in the folder or file",
+    )
+    data_root: str = Field(
+        "",
+        description="folder that holds ecgiddb/, mitdb/, ... (cohort=real), or one folder per site (cohort=folder)",
+    )
+    sites_file: str = Field(
+        "", description="TOML file: site name -> reader, path, lead, columns (cohort=folder)"
+    )
     participants_per_site: Auto | Annotated[int, Field(ge=2, le=100_000)] = Field(
         "auto", description="people drawn per synthetic site, or a cap on a real one; auto: profile, or all"
     )
@@ -152,10 +164,16 @@ class RunConfig(BaseModel):
         return PROFILES[self.profile]
 
     @property
+    def sites_known(self) -> bool:
+        """Whether the options alone say which sites there are; else `transecg_core.cohorts.resolved` does."""
+        return self.sites != "auto" or self.cohort in SITES
+
+    @property
     def site_names(self) -> tuple[str, ...]:
         """Expected sites, sorted: the order of every sum and table."""
-        auto = self.sites == "auto" and self.cohort != "node"
-        return tuple(sorted(SITES[self.cohort] if auto else self.sites.split(",")))
+        if not self.sites_known:
+            raise RuntimeError("sites=auto of this cohort is what the disk holds: use cohorts.resolved(cfg)")
+        return tuple(sorted(SITES[self.cohort] if self.sites == "auto" else self.sites.split(",")))
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -190,19 +208,38 @@ class RunConfig(BaseModel):
 def _check_sites(cfg: RunConfig) -> None:
     if cfg.cohort == "node" and cfg.sites == "auto":
         raise ValueError("cohort=node needs sites=NAME,NAME,... (the names that the SuperNodes declare)")
+    _check_place(cfg)
     known = SITES[cfg.cohort] + EXTRA_SITES.get(cfg.cohort, ()) if cfg.cohort in SITES else None
-    for site in cfg.site_names:
-        if not SITE_NAME.fullmatch(site):
-            raise ValueError(f"sites: '{site}' is no site name; use a-z, 0-9 and hyphens, 32 at most")
+    names = cfg.site_names if cfg.sites_known else None  # parsing looks at no disk
+    for site in names or ():
+        if not is_site_name(site):
+            raise ValueError(f"sites: '{site}' is no site name; use {SITE_NAMES}")
         if known is not None and site not in known:
             other = next((f"; it belongs to cohort={c}" for c, names in SITES.items() if site in names), None)
-            raise ValueError(f"sites: no {cfg.cohort} site named '{site}'{other or _nearest(site, known)}")
-    if not 2 <= len(cfg.site_names) <= MAX_SITES:
+            raise ValueError(f"sites: no {cfg.cohort} site named '{site}'{other or nearest(site, known)}")
+    if names is not None and not 2 <= len(names) <= MAX_SITES:
         raise ValueError(f"sites: a federation has between 2 and {MAX_SITES} sites")
+
+
+def is_site_name(text: str) -> bool:
+    """Return whether a site may be called that."""
+    return SITE_NAME.fullmatch(text) is not None and text not in RESERVED
+
+
+def _check_place(cfg: RunConfig) -> None:
+    """Check that the options say where the data is, once and only where it is of use."""
     if cfg.cohort == "real" and not cfg.data_root:
         raise ValueError(
             "cohort=real needs data-root=FOLDER (the folder that holds ecgiddb/, mitdb/, ludb/, ptbxl/)"
         )
+    if cfg.cohort == "folder" and bool(cfg.data_root) == bool(cfg.sites_file):
+        raise ValueError(
+            "cohort=folder needs data-root=FOLDER (one sub-folder per site) or sites-file=FILE, and not both"
+        )
+    if cfg.data_root and cfg.cohort not in ("real", "folder"):
+        raise ValueError("data-root has no effect here; add cohort=real or cohort=folder")
+    if cfg.sites_file and cfg.cohort != "folder":
+        raise ValueError("sites-file has no effect here; add cohort=folder")
 
 
 def max_delta(people: int) -> float:
@@ -220,15 +257,13 @@ def _check_unused(cfg: RunConfig) -> None:
                 raise ValueError(f"{key} has no effect with privacy=none; add privacy=participant")
     elif cfg.cohort == "synthetic" and cfg.people is not None and cfg.delta > max_delta(cfg.people):
         raise ValueError(f"delta={cfg.delta:g} is too large for {cfg.people} people a site; at most 1/(10 n)")
-    if cfg.data_root and cfg.cohort != "real":
-        raise ValueError("data-root has no effect here; add cohort=real")
 
 
 def _check_tasks(cfg: RunConfig) -> None:
     if cfg.tasks_named:
         for task in cfg.tasks.split(","):
             if task not in TASKS:
-                raise ValueError(f"tasks: no task named '{task}'{_nearest(task, TASKS)}")
+                raise ValueError(f"tasks: no task named '{task}'{nearest(task, TASKS)}")
     if cfg.privacy != "none" and "participant" in cfg.task_names:
         raise ValueError(
             "tasks: the participant task couples people through its softmax, so no figure for a person would "
@@ -236,7 +271,8 @@ def _check_tasks(cfg: RunConfig) -> None:
         )
 
 
-def _nearest(word: str, words: Any) -> str:
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return the end of an error message about an unknown `word`: the nearest of `words`, or all of them."""
     close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
     return f"; nearest valid: {close[0]}" if close else f"; valid: {', '.join(words)}"
 
@@ -261,7 +297,7 @@ def parse(options: Mapping[str, Any]) -> RunConfig:
     """
     for key in options:
         if key not in option_names():
-            raise UserError(f"unknown option '{key}'{_nearest(key, option_names())}")
+            raise UserError(f"unknown option '{key}'{nearest(key, option_names())}")
     try:
         return RunConfig.model_validate(dict(options))
     except ValidationError as error:
@@ -305,7 +341,10 @@ def _typed(key: str, text: str) -> str | int | float:
 
 
 def resolve_paths(cfg: RunConfig, base: Path) -> RunConfig:
-    """Return `cfg` with ``data-root`` and ``output-dir`` made absolute against `base`."""
-    root = str((base / Path(cfg.data_root).expanduser()).resolve()) if cfg.data_root else ""
-    out = str((base / Path(cfg.output_dir).expanduser()).resolve())
-    return cfg.model_copy(update={"data_root": root, "output_dir": out})
+    """Return `cfg` with ``data-root``, ``sites-file`` and ``output-dir`` made absolute against `base`."""
+    given = {"data_root": cfg.data_root, "sites_file": cfg.sites_file, "output_dir": cfg.output_dir}
+    return cfg.model_copy(
+        update={name: str((base / Path(path).expanduser()).resolve())
+           for name, path in given.items()
+           if path or name == "output_dir"}
+    )  # fmt: skip

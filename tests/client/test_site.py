@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import client.site
 from client.budget import ledger_path
 from client.order import Order
 from client.site import INLINE_ENGINE, Node, inside_simulation, open_node_site, read_node
@@ -31,22 +32,64 @@ def test_an_institution_declares_everything() -> None:
     assert node == Node(3, 4, "hospital-a", "ludb", Path("/data/ludb"), Path("/data/l.sqlite"), 200, 8.0)
 
 
+BY_FILE = {key: value for key, value in DECLARED.items() if key not in ("reader", "data-dir")} | {
+    "sites-file": "/data/sites.toml"
+}
+
+
+def test_a_sites_file_stands_in_place_of_reader_and_folder() -> None:
+    node = read_node(BY_FILE)
+    assert (node.reader, node.data_dir, node.sites_file) == (None, None, Path("/data/sites.toml"))
+    assert read_node(DECLARED | {"reader": "folder"}).reader == "folder"
+
+
+@pytest.mark.parametrize("key", sorted(BY_FILE))
+def test_half_a_declaration_by_file_is_refused(key: str) -> None:
+    with pytest.raises(UserError, match="missing"):
+        read_node({k: v for k, v in BY_FILE.items() if k != key})
+
+
+@pytest.mark.parametrize("key", ["reader", "data-dir"])
+def test_a_node_declares_its_data_once(key: str) -> None:
+    with pytest.raises(UserError, match=f"sites-file stands in place of {key}; give one"):
+        read_node(BY_FILE | {key: DECLARED[key]})
+
+
+def test_a_node_finds_its_site_in_its_file(tmp_path: Path) -> None:
+    cfg = parse({"cohort": "node", "sites": "hospital-a,hospital-b"})
+    node = read_node(BY_FILE | {"sites-file": str(tmp_path / "sites.toml")})
+    with pytest.raises(UserError, match="No such file"):
+        open_node_site(node, cfg, "hospital-a")
+    (tmp_path / "sites.toml").write_text("[hospital-b]\nreader = 'ludb'\npath = 'b'\n")
+    with pytest.raises(UserError, match=r"no site 'hospital-a'; add \[hospital-a\]"):
+        open_node_site(node, cfg, "hospital-a")
+    with pytest.raises(UserError, match="serves site 'hospital-a', not 'hospital-b'"):
+        open_node_site(node, cfg, "hospital-b")
+    (tmp_path / "sites.toml").write_text("[hospital-a]\nreader = 'ludb'\npath = 'a'\n")
+    with pytest.raises(UserError, match=f"no folder {tmp_path / 'a'}"):
+        open_node_site(node, cfg, "hospital-a")
+
+
 @pytest.mark.parametrize("key", sorted(DECLARED))
 def test_a_half_declared_node_is_refused(key: str) -> None:
     with pytest.raises(UserError, match=f"{key} missing"):
         read_node({k: v for k, v in DECLARED.items() if k != key})
 
 
-@pytest.mark.parametrize("key", ["data-dir", "ledger"])
-def test_relative_paths_are_refused(key: str) -> None:
+@pytest.mark.parametrize(
+    ("declared", "key"), [(DECLARED, "data-dir"), (DECLARED, "ledger"), (BY_FILE, "sites-file")]
+)
+def test_relative_paths_are_refused(declared: dict, key: str) -> None:
     with pytest.raises(UserError, match="absolute"):
-        read_node(DECLARED | {key: "somewhere"})
+        read_node(declared | {key: "somewhere"})
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [("people", 1), ("people", True), ("people", "many"), ("max-epsilon", 0.0), ("max-epsilon", -1.0),
-     ("max-epsilon", float("inf")), ("max-epsilon", float("nan")), ("max-epsilon", "all"), ("site", "../x")],
+     ("max-epsilon", float("inf")), ("max-epsilon", float("nan")), ("max-epsilon", "all"),
+     ("site", "../x"), ("site", "pooled"), ("reader", "edf"),
+     ("reader", 3)],
 )  # fmt: skip
 def test_wrong_declarations_are_refused_by_key(key: str, value: object) -> None:
     with pytest.raises(UserError, match=key):
@@ -58,10 +101,24 @@ def test_an_institution_may_allow_training_without_privacy() -> None:
 
 
 @pytest.mark.usefixtures("outside")
-def test_a_server_may_not_choose_which_folder_a_supernode_reads(tmp_path: Path) -> None:
-    cfg = parse({"cohort": "real", "data-root": str(tmp_path)})
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cohort": "real", "data-root": "{0}"},
+        {"cohort": "folder", "data-root": "{0}"},
+        {"cohort": "folder", "data-root": "{0}", "sites": "ludb,mitdb"},
+        {"cohort": "folder", "sites-file": "{0}/sites.toml"},
+    ],
+)
+def test_a_server_may_not_choose_which_folder_a_supernode_reads(
+    tmp_path: Path, options: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.site, "open_site", lambda *a: pytest.fail("the node looked at its disk"))
+    cfg = parse({key: value.format(tmp_path) for key, value in options.items()})
     with pytest.raises(UserError, match="may not choose which folder"):
         open_node_site(Node(0, 1), cfg, "ludb")
+    with pytest.raises(UserError, match="serves its own data"):
+        open_node_site(read_node(DECLARED), cfg, "hospital-a")
 
 
 def test_a_node_serves_its_own_site_only() -> None:

@@ -59,6 +59,22 @@ def test_two_comparisons_in_one_second_get_two_folders(tmp_path: Path) -> None:
     assert campaign.reopen(first) == campaign.reopen(second) == request
 
 
+def test_a_comparison_keeps_its_sites_and_places(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "participants.csv").touch()
+    request = Request({"cohort": "folder", "data-root": "data"}, (8.0,), (0,), "participant")
+    folder = campaign.start(request, tmp_path)
+    (tmp_path / "data" / "c").mkdir()
+    (tmp_path / "data" / "c" / "participants.csv").touch()
+    kept = campaign.reopen(folder).options
+    assert kept == {"cohort": "folder", "data-root": str(tmp_path / "data"), "sites": "a,b"}
+    plan = campaign.reopen(folder).runs(folder)
+    assert {(options["sites"], options["data-root"]) for _, _, options in plan} == {
+        ("a,b", str(tmp_path / "data"))
+    }
+
+
 def test_resuming_a_folder_without_a_comparison_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no comparison was started there"):
         campaign.reopen(tmp_path / "nope")
@@ -70,12 +86,12 @@ def test_a_comparison_is_written_and_resumed_without_repeating_a_run(
 ) -> None:
     request = Request({**TINY, "output-dir": str(tmp_path)}, (8.0,), (0, 1), "participant")
     folder = campaign.start(request, tmp_path)
-    page = campaign.carry_on(request, folder, "inline", 1)
+    page = campaign.carry_on(folder, "inline", 1)
     document = json.loads(page.with_suffix(".json").read_text())
     assert [arm["name"] for arm in document["arms"]][:2] == ["best", "matched"]
     assert "run 8/8" in capsys.readouterr().out
     first = page.with_suffix(".json").read_bytes()
     page.unlink()
     monkeypatch.setattr(campaign, "launch", lambda *a: pytest.fail("a finished run was repeated"))
-    assert campaign.carry_on(campaign.reopen(folder), folder, "inline", 1) == page
+    assert campaign.carry_on(folder, "inline", 1) == page
     assert page.with_suffix(".json").read_bytes() == first

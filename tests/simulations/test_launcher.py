@@ -72,6 +72,55 @@ def test_real_sites_need_records(tmp_path):
     assert cfg.data_root == str(tmp_path / "data")
 
 
+def folders(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).mkdir(parents=True)
+        (root / name / "participants.csv").touch()
+
+
+def test_auto_is_every_sub_folder_with_a_table(tmp_path):
+    pairs = {"cohort": "folder", "data-root": "data"}
+    with pytest.raises(UserError, match="no such folder"):
+        launcher.check(pairs, tmp_path)
+    folders(tmp_path / "data", "clinic-b")
+    (tmp_path / "data" / "Notes").mkdir()
+    with pytest.raises(UserError, match="one site only, 'clinic-b'"):
+        launcher.check(pairs, tmp_path)
+    folders(tmp_path / "data", "clinic-a", "clinic-c")
+    cfg = launcher.check(pairs, tmp_path)
+    assert cfg.sites == "clinic-a,clinic-b,clinic-c"
+    assert launcher.options_of(cfg)["data-root"] == str(tmp_path / "data")
+    assert launcher.check({**pairs, "sites": "clinic-c,clinic-a"}, tmp_path).site_names == (
+        "clinic-a",
+        "clinic-c",
+    )
+    with pytest.raises(UserError, match=r"no site named 'clinic-d'.*nearest valid: clinic-"):
+        launcher.check({**pairs, "sites": "clinic-a,clinic-d"}, tmp_path)
+    with pytest.raises(UserError, match="one site itself: give the folder above"):
+        launcher.check({**pairs, "data-root": "data/clinic-a"}, tmp_path)
+    folders(tmp_path / "data", "Clinic D")
+    with pytest.raises(UserError, match="'Clinic D' is no site name; rename the folder"):
+        launcher.check(pairs, tmp_path)
+
+
+def test_a_sites_file_mixes_readers_and_is_checked_before_anything_starts(tmp_path):
+    pairs = {"cohort": "folder", "sites-file": "sites.toml"}
+    (tmp_path / "sites.toml").write_text(
+        "[a]\nreader = 'folder'\npath = 'x/a'\n[b]\nreader = 'ludb'\npath = 'x/b'\n[c]\nreader = 'ludb'\npath = 'c'\n"
+    )
+    folders(tmp_path / "x", "a", "b")
+    with pytest.raises(UserError, match=r"site 'b': no record \(.hea file\)"):
+        launcher.check(pairs, tmp_path)
+    (tmp_path / "x" / "b" / "1.hea").touch()
+    with pytest.raises(UserError, match="site 'c': no folder"):
+        launcher.check(pairs, tmp_path)
+    cfg = launcher.check({**pairs, "sites": "a,b"}, tmp_path)
+    assert (cfg.sites, cfg.sites_file) == ("a,b", str(tmp_path / "sites.toml"))
+    (tmp_path / "x" / "a" / "participants.csv").unlink()
+    with pytest.raises(UserError, match=r"site 'a': no participants.csv"):
+        launcher.check({**pairs, "sites": "a,b"}, tmp_path)
+
+
 def test_an_output_folder_that_cant_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="output-dir"):

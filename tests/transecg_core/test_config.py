@@ -56,6 +56,19 @@ def test_every_option_is_documented() -> None:
         ({"clip-norm": 0.1}, ["clip-norm", "privacy"]),
         ({"privacy": "participant", "delta": 0.1}, ["delta", "1/(10 n)"]),
         ({"data-root": "/x"}, ["data-root", "cohort=real"]),
+        ({"sites-file": "/x"}, ["sites-file", "cohort=folder"]),
+        ({"cohort": "real", "data-root": "/x", "sites-file": "/x"}, ["sites-file", "cohort=folder"]),
+        ({"cohort": "node", "sites": "a,b", "sites-file": "/x"}, ["sites-file"]),
+        ({"cohort": "node", "sites": "a,b", "data-root": "/x"}, ["data-root"]),
+        ({"cohort": "folder"}, ["data-root", "sites-file"]),
+        (
+            {"cohort": "folder", "data-root": "/x", "sites-file": "/x"},
+            ["data-root", "sites-file", "not both"],
+        ),
+        ({"cohort": "folder", "data-root": "/x", "sites": "a"}, ["between 2 and"]),
+        ({"cohort": "folder", "data-root": "/x", "sites": "a,B"}, ["'B' is no site name", "a-z"]),
+        ({"cohort": "folder", "data-root": "/x", "sites": "a,pooled"}, ["'pooled' is no site name"]),
+        ({"site-file": "/x"}, ["site-file", "nearest valid: sites-file"]),
         ({"sites": "ecgiddb,mitdb"}, ["ecgiddb", "cohort=real"]),
         ({"zzz": 1}, ["zzz", "learning-rate"]),
         ({"privacy": "participant", "tasks": "participant,sex"}, ["participant", "softmax"]),
@@ -88,6 +101,18 @@ def test_privacy_leaves_the_participant_task_out_by_default() -> None:
 def test_paths_are_made_absolute(tmp_path: Path) -> None:
     cfg = resolve_paths(parse({"cohort": "real", "data-root": "d", "output-dir": "o"}), tmp_path)
     assert (cfg.data_root, cfg.output_dir) == (str(tmp_path / "d"), str(tmp_path / "o"))
+    assert cfg.sites_file == ""
+    cfg = resolve_paths(parse({"cohort": "folder", "sites-file": "s.toml"}), tmp_path)
+    assert (cfg.sites_file, cfg.data_root) == (str(tmp_path / "s.toml"), "")
+
+
+def test_parsing_a_folder_cohort_looks_at_no_disk() -> None:
+    cfg = parse({"cohort": "folder", "data-root": "/nowhere"})
+    assert not cfg.sites_known
+    with pytest.raises(RuntimeError, match="resolved"):
+        _ = cfg.site_names
+    named = parse({"cohort": "folder", "sites-file": "/nowhere", "sites": "b,a"})
+    assert (named.sites_known, named.site_names) == (True, ("a", "b"))
 
 
 @given(

@@ -2,17 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from transecg_core.cohorts import ecgiddb, ludb, mitdb, ptbxl, qtdb
+from transecg_core.cohorts.leads import EVERY_LEAD, LeadChoice
 from transecg_core.cohorts.reader import Reader, make_source
 from transecg_core.cohorts.schema import SiteSource
-from transecg_core.config import RunConfig
+from transecg_core.cohorts.sites_file import FOLDER, SiteDeclaration, read_sites, site_folders
+from transecg_core.config import EXTRA_SITES, SITES, RunConfig, nearest, parse
 from transecg_core.errors import UserError
 
 READERS: dict[str, Reader] = {
     module.READER.name: module.READER for module in (ecgiddb, ludb, mitdb, ptbxl, qtdb)
 }
+NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
+
+
+def declared(cfg: RunConfig) -> dict[str, SiteDeclaration]:
+    """Return where the sites of a simulation on real data are, and how each is read.
+
+    Only ``cohort=folder`` looks at the disk for it: at the sub-folders, or at the sites file.
+
+    Raises
+    ------
+    UserError
+        If they can't be listed.
+    """
+    if cfg.cohort == "folder":
+        return (
+            read_sites(Path(cfg.sites_file), READERS) if cfg.sites_file else site_folders(Path(cfg.data_root))
+        )
+    root = Path(cfg.data_root)
+    return {name: SiteDeclaration(name, name, root / name) for name in SITES["real"] + EXTRA_SITES["real"]}
+
+
+def resolved(cfg: RunConfig) -> RunConfig:
+    """Return `cfg` with ``sites=auto`` spelled out where the disk says which sites there are.
+
+    Whoever starts a run calls this once; the sites themselves are named by the server and never ask.
+
+    Raises
+    ------
+    UserError
+        If a site asked for is not there, or fewer than two are.
+    """
+    if cfg.cohort != FOLDER:
+        return cfg
+    found, place = declared(cfg), cfg.sites_file or cfg.data_root
+    if not cfg.sites_known:
+        if len(found) < 2:
+            raise UserError(
+                f"{place}: holds one site only, '{next(iter(found))}'; a federation needs two or more"
+            )
+        return parse({**cfg.model_dump(by_alias=True), "sites": ",".join(sorted(found))})
+    for site in cfg.site_names:
+        if site not in found:
+            raise UserError(f"sites: no site named '{site}' in {place}{nearest(site, found)}")
+    return cfg
 
 
 def open_site(cfg: RunConfig, name: str) -> SiteSource:
@@ -37,32 +85,58 @@ def open_site(cfg: RunConfig, name: str) -> SiteSource:
             raise UserError(f"site '{name}': a synthetic site needs participants-per-site")
         return synthetic.open_site(name, cfg.people, cfg.seed)
     root = Path(cfg.data_root)
-    if not root.is_dir():
+    if cfg.data_root and not root.is_dir():
         raise UserError(
             f"data-root={root}: no such folder; give the one that holds {', '.join(sorted(READERS))}"
         )
-    return open_reader(name, root / name, name, cfg.people)
+    found = declared(cfg)
+    if name not in found:
+        raise UserError(f"no site named '{name}' in {cfg.sites_file or root}{nearest(name, found)}")
+    return open_declared(found[name], cfg.people)
 
 
-def open_reader(reader: str, root: Path, site: str, people: int | None = None) -> SiteSource:
-    """Open a folder with a built-in reader.
+def open_declared(site: SiteDeclaration, people: int | None = None) -> SiteSource:
+    """Open a site as it was declared; see `open_reader`."""
+    return open_reader(site.reader, site.path, site.name, people, site.leads, site.columns)
+
+
+def open_reader(
+    reader: str,
+    root: Path,
+    site: str,
+    people: int | None = None,
+    leads: LeadChoice = EVERY_LEAD,
+    columns: Mapping[str, str] = NO_COLUMNS,
+) -> SiteSource:
+    """Open a folder with a reader.
 
     Parameters
     ----------
     reader
-        ``ecgiddb``, ``mitdb``, ``ludb``, ``ptbxl`` or ``qtdb``: PhysioNet's layout of that database.
+        ``folder``, or ``ecgiddb``, ``mitdb``, ``ludb``, ``ptbxl`` or ``qtdb``: PhysioNet's layout of
+        that database.
     root
         The folder that holds it.
     site
         What the site is called.
     people
         Keep only this many people, None for everybody.
+    leads
+        Which lead to read.
+    columns
+        Our column of the participants table -> theirs; for ``folder`` only.
 
     Raises
     ------
     UserError
         If there is no such reader, or the folder holds nothing it can read.
     """
+    if reader == FOLDER:
+        from transecg_core.cohorts import folder  # its file formats are needed by nobody else
+
+        return folder.open_folder(root, site, people, leads, columns)
     if reader not in READERS:
-        raise UserError(f"site '{site}': no reader named '{reader}'; there are {', '.join(sorted(READERS))}")
-    return make_source(READERS[reader], root, site, people)
+        raise UserError(
+            f"site '{site}': no reader named '{reader}'; there are {', '.join((*sorted(READERS), FOLDER))}"
+        )
+    return make_source(READERS[reader], root, site, people, leads)

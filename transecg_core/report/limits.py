@@ -50,11 +50,17 @@ def _data(cfg: RunConfig, facts: LimitFacts) -> list[str]:
             "All people here are synthetic. The generator's session drift and noise were calibrated on aggregate "
             "figures of ECG-ID; its figures are evidence about the tool, not about any real cohort.",
         ]
-    if cfg.cohort == "real":
+    if cfg.cohort in ("real", "folder"):
+        no_twins = (
+            "No person is known to appear at two of these sites, so linkage across sites is not measurable here."
+        )
+        whose = "Public cohorts of volunteers and patients, each with one device and one protocol"
+        if cfg.cohort == "folder":
+            whose = "Who is who, which day and which label are what each site's own table says"
         return [
-            "Public cohorts of volunteers and patients, each with one device and one protocol: site, device and "
-            f"population can't be told apart. {facts.second_day} of {facts.people} people have a second day.",
-            "No person is known to appear at two of these sites, so linkage across sites is not measurable here.",
+            f"{whose}: site, device and population can't be told apart. {facts.second_day} of {facts.people} "
+            "people have a second day.",
+            *([] if facts.at_two_sites else [no_twins]),
         ]
     return [
         "The server holds no participant's ECG: identification and attribution were measured on embedded synthetic "
