@@ -10,10 +10,11 @@ import torch
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from server.run import Coordinator, Say, new_run_folder
+from server.run import Coordinator, Say
 from transecg_core.cohorts import resolved
 from transecg_core.config import parse
 from transecg_core.errors import UserError
+from transecg_core.report.folder import new_run_folder
 
 torch.set_num_threads(1)
 app = ServerApp()

@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,28 +32,6 @@ REASON = re.compile(r"[ -~]{1,100}")
 COUNTS = ("participants", "trained_on", "records", "sessions", "windows")
 MAX_FACTS = 20_000
 """Longest description of a site's data, in characters."""
-
-
-def new_run_folder(cfg: RunConfig) -> Path:
-    """Create and return a run folder; an existing one is never touched.
-
-    Raises
-    ------
-    UserError
-        If ``output-dir`` can't be written.
-    """
-    base = Path(cfg.output_dir).expanduser().resolve()
-    stem = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-seed{cfg.seed}"
-    for attempt in range(1000):
-        folder = base / (stem if attempt == 0 else f"{stem}-{attempt}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise UserError(f"output-dir={base}: {error.strerror}; choose a folder you can write") from None
-        return folder
-    raise UserError(f"output-dir={base}: no free folder name left; empty it")
 
 
 @dataclass

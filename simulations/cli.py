@@ -11,6 +11,7 @@ import typer
 from click import ClickException
 from click.exceptions import Exit
 
+from simulations.commands import audit_model
 from transecg_core.errors import UserError
 
 app = typer.Typer(
@@ -85,6 +86,9 @@ def compare(
         )
         folder = campaign.start(request, Path.cwd())
     print(campaign.carry_on(folder, engine, workers), flush=True)
+
+
+app.command("audit-model")(audit_model.command)
 
 
 def main() -> None:

@@ -18,18 +18,20 @@ from transecg_core.cohorts import open_site
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.config import RunConfig, defaults, parse
 from transecg_core.model.card import model_card
-from transecg_core.model.heads import load_shared, new_site_model
+from transecg_core.model.heads import SiteModel, load_shared, new_site_model
 from transecg_core.privacy.account import (
     RawMechanism,
     at_two_sites,
     ceiling_curves,
     claimed_unit,
+    privacy_elsewhere,
     privacy_section,
 )
 from transecg_core.privacy.releases import releases_for
 from transecg_core.report import complete, write_report
 from transecg_core.report.limits import LimitFacts, limits
 from transecg_core.report.manifest import manifest
+from transecg_core.report.people import SYNTHETIC, UNDECLARED
 from transecg_core.report.threat import threat_model
 from transecg_core.risk.audit import audit
 from transecg_core.risk.context import AuditContext, AuditSite
@@ -62,7 +64,9 @@ class SiteAccount:
 class RunRecord:
     """What the coordinator knows when training ends.
 
-    ``described`` is each site's own ``data.sites`` row; ``rounds`` the report's training log.
+    ``described`` is each site's own ``data.sites`` row; ``rounds`` the report's training log. A model
+    from elsewhere (`transecg_core.external`) comes without rounds and accounts, and with the
+    ``command`` that audits it.
     """
 
     cfg: RunConfig
@@ -70,6 +74,12 @@ class RunRecord:
     rounds: list[dict[str, Any]]
     accounts: Mapping[str, SiteAccount]
     described: Mapping[str, dict[str, Any]]
+    command: str | None = None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the model was trained elsewhere."""
+        return self.command is not None
 
 
 def audit_sources(cfg: RunConfig) -> tuple[SiteSource, ...]:
@@ -92,6 +102,24 @@ def audit_context(
     it audits on embedded synthetic people, none of whom trained the model.
     """
     cfg = record.cfg
+    model, random_model = audit_models(cfg, weights)
+    return AuditContext(
+        sites=_audit_sites(record, sources), model=model, random_model=random_model, tasks=cfg.task_names,
+        membership=cfg.cohort != "node" and cfg.audit_split == "halves",
+        bootstrap=cfg.settings.bootstrap, seed=cfg.seed, attribution_windows=cfg.settings.attribution_windows,
+        ceilings=ceiling_curves(cfg, _raw(record)) if cfg.cohort != "node" else None,
+        strangers=cfg.cohort == "node",
+    )  # fmt: skip
+
+
+def audit_models(cfg: RunConfig, weights: Mapping[str, Tensor]) -> tuple[SiteModel, SiteModel]:
+    """Return the model to audit and an untrained one; neither has a participant head.
+
+    Raises
+    ------
+    ValueError
+        If the weights don't fit.
+    """
     model = new_site_model(cfg.patch, cfg.task_names, seed_for(cfg.seed, "init"), participants=1)
     load_shared(model, weights)
     # Another seed than the run's own start: "random init" must be a draw, not the same weights.
@@ -102,13 +130,7 @@ def audit_context(
         if "participant" in each.heads:
             del each.heads["participant"]
         each.eval()
-    return AuditContext(
-        sites=_audit_sites(record, sources), model=model, random_model=random_model, tasks=cfg.task_names,
-        membership=cfg.cohort != "node" and cfg.audit_split == "halves",
-        bootstrap=cfg.settings.bootstrap, seed=cfg.seed, attribution_windows=cfg.settings.attribution_windows,
-        ceilings=ceiling_curves(cfg, _raw(record)) if cfg.cohort != "node" else None,
-        strangers=cfg.cohort == "node",
-    )  # fmt: skip
+    return model, random_model
 
 
 def _audit_sites(record: RunRecord, sources: tuple[SiteSource, ...]) -> tuple[AuditSite, ...]:
@@ -162,16 +184,19 @@ def measured(
         "schema_version": "1.0",
         "edition": "shareable" if cfg.cohort == "node" else "local",
         "manifest": manifest(
-            _shareable(cfg), record.engine, command_line(_shareable(cfg)), _hashes(cfg, sources)
+            _shareable(cfg),
+            record.engine,
+            record.command or command_line(_shareable(cfg)),
+            _hashes(cfg, sources),
         ),
         "data": {
             "kind": "synthetic" if cfg.cohort == "synthetic" else "real",
-            "audited_on": "synthetic people" if cfg.cohort == "node" else "participants",
+            "audited_on": _audited_on(ctx),
             "sites": _data_rows(record),
         },
         "training": {"profile": cfg.profile, "still_falling": falling, "rounds": record.rounds},
         "privacy": _privacy(record, facts),
-        "releases": [asdict(release) for release in releases_for(claimed_unit(cfg), cfg.cohort != "node")],
+        "releases": _releases(record),
         "utility": utility(ctx),
         "risks": risks,
         "attribution": attribute(ctx, groups),
@@ -190,6 +215,18 @@ def command_line(cfg: RunConfig) -> str:
     return " ".join(["transecg run", *(shlex.quote(f"{key}={value}") for key, value in options.items())])
 
 
+def _releases(record: RunRecord) -> list[dict[str, Any]]:
+    """Return what left the sites, and under which cover; of a model from elsewhere nobody can say."""
+    cfg = record.cfg
+    if record.elsewhere:
+        return []
+    return [asdict(release) for release in releases_for(claimed_unit(cfg), cfg.cohort != "node")]
+
+
+def _audited_on(ctx: AuditContext) -> str:
+    return SYNTHETIC if ctx.strangers else UNDECLARED if ctx.undeclared else "participants"
+
+
 def _shareable(cfg: RunConfig) -> RunConfig:
     """Return the config without this machine's paths, where the report may leave it."""
     return cfg.model_copy(update={"output_dir": "", "data_root": ""}) if cfg.cohort == "node" else cfg
@@ -205,7 +242,8 @@ def _data_rows(record: RunRecord) -> list[dict[str, Any]]:
     rows = []
     for site in sorted(record.described):
         row = withheld | record.described[site]
-        rows.append(row if record.accounts[site].accepted else row | {"trained_on": 0})
+        trained = record.elsewhere or record.accounts[site].accepted
+        rows.append(row if trained else row | {"trained_on": 0})
     return rows
 
 
@@ -214,6 +252,8 @@ def _raw(record: RunRecord) -> dict[str, tuple[RawMechanism, ...]]:
 
 
 def _privacy(record: RunRecord, facts: LimitFacts) -> dict[str, Any]:
+    if record.elsewhere:
+        return privacy_elsewhere()
     lifetimes = {site: account.lifetime for site, account in record.accounts.items()}
     return privacy_section(record.cfg, _raw(record), lifetimes, facts.epsilon_at_two_sites)
 
@@ -230,6 +270,8 @@ def _facts(record: RunRecord, ctx: AuditContext) -> LimitFacts:
         people=len(set.union(*people.values())),
         second_day=sum(_second_day(site) for site in ctx.sites),
         splits=tuple(f"{site.name}: {note}" for site in ctx.sites for note in site.split.notes),
+        elsewhere=record.elsewhere,
+        declared=record.elsewhere and ctx.membership,
     )
 
 

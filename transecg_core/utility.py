@@ -46,7 +46,7 @@ def utility(ctx: AuditContext) -> dict[str, dict[str, Any]]:
     for task in (t for t in CLASSES if t in ctx.tasks):
         scored = {
             site.name: _scored(ctx, site, judged_P, task, index)
-            for site, judged_P in zip(ctx.sites, ctx.never_trained(), strict=True)
+            for site, judged_P in zip(ctx.sites, ctx.judged_on(), strict=True)
         }
         scored = {name: rows for name, rows in scored.items() if len(rows[0])}
         if not scored:
@@ -63,7 +63,7 @@ def _scored(
 ) -> Scored:
     """Return one site's scored units; people are numbered over all sites, so that each counts once."""
     windows = site.windows
-    if ctx.membership or ctx.strangers:
+    if ctx.membership or ctx.one_group:
         rows_N = control_P[windows.participant_N]
     else:
         rows_N = np.any([*site.split.probes.values(), np.zeros(len(windows), bool)], axis=0)
@@ -100,6 +100,6 @@ def _score(ctx: AuditContext, task: str, site: str, scored: Scored) -> dict[str,
 
 
 def _whom(ctx: AuditContext) -> str:
-    if ctx.strangers:
-        return "synthetic people, never trained on"
+    if ctx.one_group:
+        return ctx.whom
     return "people never trained on" if ctx.membership else "held-out windows of people who trained"

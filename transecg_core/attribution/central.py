@@ -194,8 +194,8 @@ def _competence(ctx: AuditContext, group: Group, task: str) -> Competence:
 
 
 def _whom(ctx: AuditContext, task: str) -> str:
-    if ctx.strangers:
-        return "synthetic people, never trained on"
+    if ctx.one_group:
+        return ctx.whom
     if not ctx.membership:
         return "held-out windows of people who trained"
     return "people never trained on" if task in PERSON_TASKS else "held-out windows of everybody"

@@ -67,7 +67,7 @@ def ectopic(windows: Windows) -> np.ndarray:
 def labelled_controls(ctx: AuditContext, task: str) -> int:
     """Return how many people never trained on have a window to explain with a label of a person's task."""
     found: set[str] = set()
-    for site, control_P in zip(ctx.sites, ctx.never_trained(), strict=True):
+    for site, control_P in zip(ctx.sites, ctx.judged_on(), strict=True):
         rows = np.flatnonzero(_eligible(site, False) & control_P[site.windows.participant_N])
         rows = rows[task_codes(site.windows, rows, (task,))[task] != MISSING]
         found |= {site.person_P[p] for p in np.unique(site.windows.participant_N[rows])}
@@ -94,7 +94,7 @@ def draw_cohort(ctx: AuditContext, task: str, controls: bool = False) -> AuditCo
             _eligible(site, task == "beat") & (not controls or control_P[site.windows.participant_N]),
             ctx.seed,
         )
-        for site, control_P in zip(ctx.sites, ctx.never_trained(), strict=True)
+        for site, control_P in zip(ctx.sites, ctx.judged_on(), strict=True)
     ]
     chosen: list[list[int]] = [[] for _ in queues]
     left = budget

@@ -116,6 +116,15 @@ def privacy_section(
     }
 
 
+def privacy_elsewhere() -> dict[str, Any]:
+    """Return the report's ``privacy`` object for a model that was trained elsewhere: nothing is known."""
+    return {
+        "unit": "unknown", "target_epsilon": None, "adjacency": None, "accountant": None,
+        "simulation_noise": False, "covers": "nothing that could be checked: the model was trained elsewhere",
+        "epsilon_two_sites": None, "sites": [],
+    }  # fmt: skip
+
+
 def _covers(cfg: RunConfig) -> str:
     if cfg.privacy == "none":
         return "nothing: no differential privacy"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from transecg_core.report.claim import ceiling_words, epsilons
+from transecg_core.report.claim import ELSEWHERE, ceiling_words, epsilons
 from transecg_core.report.headline import Headline, Row, has_guarantee, headline, is_leaky
 from transecg_core.report.numbers import count, figure, interval, with_interval
-from transecg_core.report.people import about_whom, holds, never_trained_on
+from transecg_core.report.people import SYNTHETIC, about_whom, holds, never_trained_on
 from transecg_core.report.verdict import exceeds_ceiling, is_quick
 from transecg_core.report.words import KINDS, QUICK, plain_name
 
@@ -23,12 +23,13 @@ def facts(report: Report) -> list[str]:
     out = [where]
     if people is not None:
         twice = " (ids: somebody at two sites counts twice)" if len(sites) > 1 else ""
-        out = [f"{count(people, 'participant')} at {where}, {count(trained)} trained on{twice}"]
-    out.append(
-        f"{count(len(report['training']['rounds']), 'round')}, profile {report['training']['profile']}"
-    )
+        on = "" if trained is None else f", {count(trained)} trained on"
+        out = [f"{count(people, 'participant')} at {where}{on}{twice}"]
+    training, profile = report["training"], f"profile {report['training']['profile']}"
+    elsewhere = report["privacy"]["unit"] == ELSEWHERE
+    out.append(profile if elsewhere else f"{count(len(training['rounds']), 'round')}, {profile}")
     out.append(_privacy_fact(report))
-    out.append(f"{report['manifest']['engine']} engine")
+    out += [] if elsewhere else [f"{report['manifest']['engine']} engine"]
     out += [f"seed {value}" for name, value in sorted(report["manifest"]["seeds"].items()) if name == "run"]
     return out
 
@@ -40,6 +41,8 @@ def _total(sites: list[dict[str, Any]], key: str) -> int | None:
 
 def _privacy_fact(report: Report) -> str:
     unit = report["privacy"]["unit"]
+    if unit == ELSEWHERE:
+        return "trained elsewhere, privacy not known"
     if unit == "none":
         return "no differential privacy"
     if not has_guarantee(report):
@@ -60,7 +63,12 @@ def banners(report: Report) -> list[dict[str, str]]:
             "style": "synthetic", "title": "SYNTHETIC DATA",
             "text": "Every signal and every person here is generated. Nothing on this page is a finding about patients.",
         })  # fmt: skip
-    if report["data"]["audited_on"] != "participants":
+    if report["privacy"]["unit"] == ELSEWHERE:
+        out.append({
+            "style": "", "title": "MODEL TRAINED ELSEWHERE",
+            "text": "Only its weights are known here. How it was trained, and on whom, is what its owner says.",
+        })  # fmt: skip
+    if report["data"]["audited_on"] == SYNTHETIC:
         out.append({
             "style": "synthetic", "title": "AUDITED ON SYNTHETIC PEOPLE",
             "text": "The server of a pilot holds nobody's ECG. Linkability, capability and attribution were measured on "
@@ -72,7 +80,7 @@ def banners(report: Report) -> list[dict[str, str]]:
             "text": "random-window puts windows of one recording on both sides of the test. Its figures are inflated and "
             "are shown only for comparison with published ones.",
         })  # fmt: skip
-    if report["privacy"]["unit"] != "none" and not has_guarantee(report):
+    if report["privacy"]["unit"] not in ("none", ELSEWHERE) and not has_guarantee(report):
         out.append({
             "style": "", "title": "NO GUARANTEE",
             "text": "Gradients were clipped but no noise was added. This reference arm protects nobody.",

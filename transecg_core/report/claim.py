@@ -9,6 +9,8 @@ from transecg_core.report.headline import Row, has_guarantee
 from transecg_core.report.numbers import figure, significant
 
 Report = Mapping[str, Any]
+ELSEWHERE = "unknown"
+"""The unit of privacy of a model that was trained elsewhere."""
 
 
 def epsilons(privacy: Mapping[str, Any]) -> list[str] | None:
@@ -31,6 +33,8 @@ def ceiling_words(row: Row) -> str:
 def privacy_claim(report: Report) -> list[str]:
     """Return the claim sentence by sentence."""
     privacy = report["privacy"]
+    if privacy["unit"] == ELSEWHERE:
+        return ["None: the model was trained elsewhere, and nothing here can check what it claims."]
     if privacy["unit"] == "none":
         return ["None: trained without differential privacy; nothing bounds what training gave away."]
     if not has_guarantee(report):

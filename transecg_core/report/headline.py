@@ -141,4 +141,8 @@ def has_guarantee(report: Mapping[str, Any]) -> bool:
     """Return whether every site trained with noise."""
     privacy = report["privacy"]
     sites = privacy["sites"]
-    return privacy["unit"] != "none" and bool(sites) and all((site["sigma"] or 0) > 0 for site in sites)
+    return (
+        privacy["unit"] in ("window", "participant")
+        and bool(sites)
+        and all((site["sigma"] or 0) > 0 for site in sites)
+    )

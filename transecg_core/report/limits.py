@@ -26,6 +26,8 @@ class LimitFacts:
         People audited, and how many of them (per site) have usable records of a second session.
     splits
         What the split left out or could not offer, by site.
+    elsewhere
+        The model was trained elsewhere; ``declared``: somebody says on whom.
     """
 
     controls: int
@@ -34,14 +36,34 @@ class LimitFacts:
     people: int
     second_day: int
     splits: tuple[str, ...]
+    elsewhere: bool = False
+    declared: bool = False
 
 
 def limits(
     cfg: RunConfig, facts: LimitFacts, rounds: list[dict[str, Any]], still_falling: bool | None
 ) -> list[str]:
     """Return the limits of this run as sentences; `rounds` is the report's training log."""
-    training = _training(cfg, rounds, still_falling)
-    return [*_data(cfg, facts), *training, *_privacy(cfg, facts), *_audit(cfg, facts.controls), *facts.splits]
+    training = [] if facts.elsewhere else _training(cfg, rounds, still_falling)
+    privacy, audit = _privacy(cfg, facts), _audit(cfg, facts)
+    if facts.elsewhere:
+        privacy = _elsewhere(cfg, facts)
+    return [*_data(cfg, facts), *training, *privacy, *audit, *facts.splits]
+
+
+def _elsewhere(cfg: RunConfig, facts: LimitFacts) -> list[str]:
+    out = [
+        "The model was trained elsewhere. Which of a person's recordings it saw is not known: probes may be among them."
+    ]
+    if cfg.profile == "quick":
+        out.append("Profile quick resamples and explains too little for conclusions.")
+    if not facts.declared:
+        return [*out, "Nobody says whom it was trained on, so training leakage is not measurable."]
+    return [
+        *out,
+        "Who was trained on is declared, not drawn by a coin: what tells members from others may be how the two groups "
+        "differ, not that the model remembers.",
+    ]
 
 
 def _data(cfg: RunConfig, facts: LimitFacts) -> list[str]:
@@ -51,9 +73,7 @@ def _data(cfg: RunConfig, facts: LimitFacts) -> list[str]:
             "figures of ECG-ID; its figures are evidence about the tool, not about any real cohort.",
         ]
     if cfg.cohort in ("real", "folder"):
-        no_twins = (
-            "No person is known to appear at two of these sites, so linkage across sites is not measurable here."
-        )
+        no_twins = "No person is known to appear at two of these sites, so linkage across sites is not measurable here."
         whose = "Public cohorts of volunteers and patients, each with one device and one protocol"
         if cfg.cohort == "folder":
             whose = "Who is who, which day and which label are what each site's own table says"
@@ -118,17 +138,19 @@ def _privacy(cfg: RunConfig, facts: LimitFacts) -> list[str]:
     return out
 
 
-def _audit(cfg: RunConfig, controls: int) -> list[str]:
+def _audit(cfg: RunConfig, facts: LimitFacts) -> list[str]:
     out = [
         "Attacks that were not run prove nothing: no shadow models, no inversion of updates, no attribute inference, "
         "no open-world linkage in this edition.",
         "Figures from tens of people have wide intervals. Intervals resample participants: one training run, and one "
         "draw of the untrained encoder, stand behind each figure.",
     ]
-    if cfg.audit_split == "none" and cfg.cohort != "node":
+    if facts.elsewhere and not facts.declared:
+        return out
+    if cfg.audit_split == "none" and cfg.cohort != "node" and not facts.declared:
         out.append("audit-split=none: nobody was held out, so training leakage is not measurable.")
-    elif cfg.cohort != "node" and controls < MIN_CONTROLS:
+    elif cfg.cohort != "node" and facts.controls < MIN_CONTROLS:
         out.append(
-            f"Only {controls} controls: true positive rates at low false positive rates are not measurable."
+            f"Only {facts.controls} controls: true positive rates at low false positive rates are not measurable."
         )
     return out

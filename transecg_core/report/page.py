@@ -8,6 +8,7 @@ from typing import Any
 
 from transecg_core.report.cards import banners, cards, facts
 from transecg_core.report.carried import CLAIM_METHODS
+from transecg_core.report.claim import ELSEWHERE
 from transecg_core.report.figures import risk_panel, training_curve
 from transecg_core.report.headline import LEAKY, POOLED, headline
 from transecg_core.report.html import drawing, render
@@ -196,7 +197,7 @@ def _utility_cell(score: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _noise_source(report: Report) -> str:
-    if report["privacy"]["unit"] == "none":
+    if report["privacy"]["unit"] in ("none", ELSEWHERE):
         return NOTHING
     if report["privacy"]["simulation_noise"]:
         return "seeded, so that the simulation repeats: whoever knows the seed can remove it"
@@ -206,6 +207,8 @@ def _noise_source(report: Report) -> str:
 def _training(report: Report) -> dict[str, Any]:
     rounds = report["training"]["rounds"]
     curve = training_curve("curve", rounds)
+    if report["privacy"]["unit"] == ELSEWHERE:
+        return {"curve": "", "curve_note": "None here: the model was trained elsewhere.", "absences": []}
     note = f"{count(len(rounds), 'round')}, profile {report['training']['profile']}."
     if curve is None:
         note += " Losses are withheld or were not recorded."

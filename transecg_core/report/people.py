@@ -12,6 +12,9 @@ from transecg_core.report.numbers import count
 _CONTROLS = re.compile(r"(?:^|[;,] )(\d+) controls\b")
 _BOTH = re.compile(r"(?:^|; )(\d+) members, (\d+) controls\b")
 
+SYNTHETIC, UNDECLARED = "synthetic people", "people of unknown membership"
+"""Values of ``data.audited_on`` beside ``participants``."""
+
 HOLDS: dict[str, str] = {
     "shared-head-loss": "the person's own training windows with their labels, and other people's to compare",
     "embedding-consistency": "the person's own training windows, and other people's to compare",
@@ -27,12 +30,15 @@ def holds(row: Row) -> str:
 def about_whom(row: Row, data: Mapping[str, Any]) -> str:
     """Return whom `main` and its interval are about, with their number; empty where that is not known.
 
-    B is about members: people the model trained on, save in a pilot, whose synthetic people never trained.
+    B is about members: people the model trained on, save in a pilot, whose synthetic people never trained,
+    and for a model from elsewhere of which nobody says whom it was trained on.
     """
     n = row["n_participants"]
     if not n:
         return ""
-    pilot = data["audited_on"] != "participants"
+    pilot = data["audited_on"] == SYNTHETIC
+    if row["kind"] == "B" and data["audited_on"] == UNDECLARED:
+        return f"{count(n)} people it may or may not have trained on"
     if row["kind"] == "B":
         return f"{count(n)} {'synthetic people, none of whom trained' if pilot else 'people it trained on'}"
     both = _BOTH.search(row["notes"] or "") if row["kind"] == "C" else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from transecg_core.report.numbers import figure, interval
+from transecg_core.report.people import SYNTHETIC
 
 Scores = Mapping[str, Mapping[str, Any]]
 
@@ -23,7 +24,7 @@ def _wins(scores: Scores) -> list[Mapping[str, Any]]:
 
 def generalises(report: Mapping[str, Any], task: str) -> bool:
     """Return whether a task was shown above the majority guess on people never trained on."""
-    strangers = report["data"]["audited_on"] != "participants"
+    strangers = report["data"]["audited_on"] == SYNTHETIC
     wins = _wins(report["utility"].get(task, {}))
     return any(strangers or "never trained on" in (score.get("notes") or "") for score in wins)
 

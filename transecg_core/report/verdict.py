@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from transecg_core.report.carried import carried
-from transecg_core.report.claim import ceiling_words, privacy_claim
+from transecg_core.report.claim import ELSEWHERE, ceiling_words, privacy_claim
 from transecg_core.report.headline import LEAKY, Headline, Row, headline, is_leaky, measured
 from transecg_core.report.numbers import figure, with_interval
-from transecg_core.report.people import about_whom, holds, never_trained_on
+from transecg_core.report.people import SYNTHETIC, about_whom, holds, never_trained_on
 from transecg_core.report.useful import useful
 from transecg_core.report.words import QUICK, plain_name
 
@@ -52,7 +52,9 @@ def _evidence(report: Report, picked: Headline) -> list[str]:
         out.append(
             "The signals are generated: the figures check the method and say nothing about real patients."
         )
-    if report["data"]["audited_on"] != "participants":
+    if report["privacy"]["unit"] == ELSEWHERE:
+        out.append("The model was trained elsewhere: what it was trained on, and how, is not checked here.")
+    if report["data"]["audited_on"] == SYNTHETIC:
         out.append(
             "The server holds nobody's ECG: A, B and the attribution were measured on embedded synthetic people. "
             "They say nothing about how identifiable the institutions' own participants are."
@@ -211,7 +213,8 @@ def _membership(report: Report, row: Row | None) -> list[str]:
     if row is None:
         return ["No conclusion: membership was not measured."]
     if not measured(row):
-        return [f"No conclusion: membership was not measurable ({row['notes'] or 'no reason given'})."]
+        why = (row["notes"] or "no reason given").removeprefix("not measurable: ")
+        return [f"No conclusion: membership was not measurable ({why})."]
     said = f"{row['metric']} {_about(report, row)}"
     known = reference(row)
     if is_quick(report):

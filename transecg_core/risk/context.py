@@ -15,6 +15,8 @@ from transecg_core.splits.protocols import Split
 if TYPE_CHECKING:
     from transecg_core.privacy.ceilings import CeilingCurve
 
+UNDECLARED = "people of whom it is not known whether the model was trained on them"
+
 
 @dataclass(frozen=True)
 class AuditSite:
@@ -60,6 +62,8 @@ class AuditContext:
     strangers
         The people here are not the ones who trained: a pilot's server holds nobody's ECG and
         audits on embedded synthetic people. They are then all in the main group, with no controls.
+    undeclared
+        Nobody says whom the model was trained on: it comes from elsewhere. All are in the main group.
     """
 
     sites: tuple[AuditSite, ...]
@@ -72,10 +76,24 @@ class AuditContext:
     attribution_windows: int
     ceilings: Mapping[str, CeilingCurve] | None
     strangers: bool = False
+    undeclared: bool = False
 
-    def never_trained(self) -> tuple[np.ndarray, ...]:
-        """Return per site who was never trained on, bool (P,): under none of their ids, at no site."""
-        if self.strangers:
+    @property
+    def one_group(self) -> bool:
+        """Whether everybody is in the main group: nobody can be held against it."""
+        return self.strangers or self.undeclared
+
+    @property
+    def whom(self) -> str:
+        """The people of `one_group` in words."""
+        return "synthetic people, never trained on" if self.strangers else UNDECLARED
+
+    def judged_on(self) -> tuple[np.ndarray, ...]:
+        """Return per site whom utility is measured on, bool (P,).
+
+        Those never trained on, under none of their ids, at no site; everybody in `one_group`.
+        """
+        if self.one_group:
             return tuple(np.ones(len(site.person_P), dtype=bool) for site in self.sites)
         trained = {
             person

@@ -155,7 +155,7 @@ def _groups(attack: Attack, question: Question) -> tuple[np.ndarray, np.ndarray]
 def _unmeasurable(attack: Attack, question: Question, main_P: np.ndarray, metric: str) -> str | None:
     """Return why a metric has no figure on the main group."""
     if main_P.sum() < MIN_PEOPLE:
-        who = "people" if attack.kind == "A" or question.ctx.strangers else "members"
+        who = "people" if attack.kind == "A" or question.ctx.one_group else "members"
         return f"needs probes of {MIN_PEOPLE} {who}, found {int(main_P.sum())}"
     if metric in TAR:
         rates = question.outcomes[attack.name].rates.of(main_P)
@@ -234,8 +234,8 @@ def _pooled_note(problem: Problem, metric: str) -> str | None:
 
 
 def _control_note(question: Question, control_P: np.ndarray) -> str:
-    if question.ctx.strangers:
-        return "synthetic people, never trained on; no control"
+    if question.ctx.one_group:
+        return f"{question.ctx.whom}; no control"
     if not question.ctx.membership:
         return "control not measurable: everybody was trained on"
     count = int(control_P.sum())

@@ -40,6 +40,8 @@ def no_controls(ctx: AuditContext) -> str | None:
     """Return why members can't be compared with people held out of training; None if they can."""
     if ctx.strangers:
         return "the server holds none of the participants' ECG"
+    if ctx.undeclared:
+        return "nobody says whom the model was trained on (declare them with --members)"
     if not ctx.membership:
         return "nobody was held out of training (audit-split=none), so there are no controls"
     return None

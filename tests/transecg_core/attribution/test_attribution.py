@@ -130,7 +130,7 @@ def test_person_tasks_are_explained_and_judged_on_people_never_trained_on(toy):
     assert set(everybody.maps) == {"participant"}
     assert set(controls.maps) == {"sex", "age"}
     assert len(np.unique(everybody.cohort.person_B)) == 28
-    held_out = ctx.never_trained()
+    held_out = ctx.judged_on()
     names = sorted(person for site in ctx.sites for person in site.person_P)
     expected = {
         p for site, out in zip(ctx.sites, held_out, strict=True) for p in np.array(site.person_P)[out]

@@ -194,10 +194,10 @@ def test_never_trained_on_is_about_the_person_and_not_the_id(fakes):
     context = fakes.build(fakes.recipe(sites=2, people=4, twins=2))
     member = (np.array([True, False, True, False]), np.zeros(4, dtype=bool))
     sites = tuple(replace(s, member_P=m) for s, m in zip(context.sites, member, strict=True))
-    first, second = replace(context, sites=sites).never_trained()
+    first, second = replace(context, sites=sites).judged_on()
     assert first.tolist() == [False, True, False, True]
     assert second.tolist() == [False, True, True, True]
-    assert all(out.all() for out in replace(context, sites=sites, strangers=True).never_trained())
+    assert all(out.all() for out in replace(context, sites=sites, strangers=True).judged_on())
 
 
 def test_embeddings_that_are_not_finite_null_b_and_c_but_not_a(fakes):
