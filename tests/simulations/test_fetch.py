@@ -1,0 +1,321 @@
+"""Fetching from a server on loopback in PhysioNet's layout; the live site is never contacted."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from physionet_server import FAST, Handler, Site, closes_after, get, published, serving
+from typer.testing import CliRunner
+
+from simulations import download, physionet
+from simulations.commands.fetch import command
+from simulations.fetch import fetch
+from transecg_core.cohorts import READERS, open_reader
+from transecg_core.cohorts.schema import SkipLog
+from transecg_core.errors import UserError
+
+REC = "Person_01/rec_1"
+
+
+@pytest.fixture
+def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our few records are not the published ones; `test_pins` covers the pins."""
+    free = {name: dataclasses.replace(one, pinned=None) for name, one in physionet.SELECTIONS.items()}
+    monkeypatch.setattr(physionet, "SELECTIONS", free)
+    monkeypatch.setattr("simulations.fetch.SELECTIONS", free)
+
+
+@pytest.fixture
+def site(tmp_path: Path, unpinned: None) -> Iterator[Site]:
+    with serving(published(tmp_path, "ecgiddb")) as started:
+        yield started
+
+
+@pytest.mark.parametrize(("name", "files"), [("ecgiddb", 6), ("ptbxl", 6)])
+def test_what_is_fetched_is_what_the_reader_reads(
+    tmp_path: Path, unpinned: None, capsys: pytest.CaptureFixture[str], name: str, files: int
+) -> None:
+    with serving(published(tmp_path, name)) as site:
+        target = get(site, tmp_path / "data", name)
+        got = sorted(path.relative_to(target) for path in target.rglob("*") if path.is_file())
+        assert len(got) == files
+        for path in got:
+            assert (target / path).read_bytes() == (site.folder / path).read_bytes()
+        source = open_reader(name, target, name)
+        assert len(list(source.read(SkipLog()))) == files // 2 - (name == "ptbxl")
+        # Complete and right: nothing but the list is asked for again.
+        before = len(site.requests)
+        get(site, tmp_path / "data", name)
+        assert [request.path for request in site.requests[before:]] == ["SHA256SUMS.txt"]
+    said = capsys.readouterr()
+    origin = READERS[name].origin
+    assert origin is not None
+    for part in (origin.licence, origin.licence_url, origin.version, f"{origin.megabytes:g} MB", origin.doi):
+        assert part in said.out
+    assert f"transecg inspect {target}" in said.out
+    assert f"transecg run cohort=real data-root={tmp_path / 'data'}" in said.out
+    assert said.err == ""  # no terminal, no bar
+
+
+def test_a_stopped_fetch_goes_on_next_time(tmp_path: Path, site: Site) -> None:
+    size = (site.folder / f"{REC}.dat").stat().st_size
+    site.faults[f"{REC}.dat"] = [closes_after(4000), *[closes_after(0)] * (FAST.attempts - 1)]
+    with pytest.raises(UserError, match="run the command again to go on"):
+        get(site, tmp_path)
+    part = tmp_path / "ecgiddb" / f"{REC}.dat.part"
+    assert part.stat().st_size == 4000
+    site.requests.clear()
+    get(site, tmp_path)
+    (resumed,) = site.asked(f"{REC}.dat")
+    assert (resumed.range, resumed.sent) == ("bytes=4000-", size - 4000)
+    assert not part.exists()
+
+
+def test_a_killed_fetch_goes_on_next_time(tmp_path: Path, site: Site) -> None:
+    """A real process, killed in the middle of a file."""
+    hold = threading.Event()
+
+    def half(handler: Handler, body: bytes) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body[:6000])
+        handler.wfile.flush()
+        hold.wait(20)
+        handler.close_connection = True
+
+    site.faults[f"{REC}.dat"] = [half]
+    code = (
+        "import dataclasses, sys; from pathlib import Path\n"
+        "from simulations import physionet, fetch, download\n"
+        "one = dataclasses.replace(physionet.SELECTIONS['ecgiddb'], pinned=None)\n"
+        "physionet.SELECTIONS = fetch.SELECTIONS = {'ecgiddb': one}\n"
+        "download.CHUNK = 1000\n"
+        "fetch.fetch('ecgiddb', Path(sys.argv[1]), lambda _q: True, sys.argv[2])\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path), site.url], stdout=subprocess.DEVNULL
+    )
+    part = tmp_path / "ecgiddb" / f"{REC}.dat.part"
+    try:
+        for _ in range(600):
+            if part.exists() and part.stat().st_size == 6000:
+                break
+            time.sleep(0.05)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        hold.set()
+    assert part.stat().st_size == 6000
+    assert not (tmp_path / "ecgiddb" / f"{REC}.dat").exists()
+    site.requests.clear()
+    get(site, tmp_path)
+    (resumed,) = site.asked(f"{REC}.dat")
+    assert resumed.range == "bytes=6000-"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../evil.dat",
+        "/etc/evil",
+        "Person_01/../../evil",
+        "a\\..\\evil",
+        "C:/evil",
+        "a//b",
+        "./a",
+        "a\x1b[2J",
+        "",
+    ],
+)
+def test_a_list_that_leads_out_of_its_folder_is_refused(tmp_path: Path, site: Site, name: str) -> None:
+    site.text = site.body("SHA256SUMS.txt").decode() + f"{'0' * 64} {name}\n"  # type: ignore[union-attr]
+    with pytest.raises(UserError, match="holds a line that is no checksum of a file of its own; refused"):
+        get(site, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_lists_that_lack_or_contradict_are_refused(tmp_path: Path, site: Site) -> None:
+    whole = site.body("SHA256SUMS.txt").decode()  # type: ignore[union-attr]
+    for text, says in (
+        (
+            "".join(line for line in whole.splitlines(True) if "rec_1.dat" not in line),
+            r"lacks 2 of the files",
+        ),
+        ("", "lacks records"),
+        (whole + f"{'0' * 64} {REC}.dat\n", "lists a file twice"),
+    ):
+        site.text = text
+        with pytest.raises(UserError, match=says):
+            get(site, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_table_that_names_files_the_list_lacks_is_named(tmp_path: Path, unpinned: None) -> None:
+    with serving(published(tmp_path, "ptbxl")) as site:
+        for ending in ("hea", "dat"):
+            (site.folder / f"records100/00000/00002_lr.{ending}").unlink()
+        with pytest.raises(UserError, match=r"lacks 2 files that its own table names, first .*00002_lr\.hea"):
+            get(site, tmp_path / "data", "ptbxl")
+
+
+def test_a_refused_licence_contacts_nobody(tmp_path: Path, site: Site) -> None:
+    asked: list[str] = []
+
+    def no(question: str) -> bool:
+        asked.append(question)
+        return False
+
+    with pytest.raises(UserError, match="licence was not accepted; nothing was downloaded"):
+        fetch("ecgiddb", tmp_path / "data", no, site.url, FAST)
+    assert asked == ["Accept Open Data Commons Attribution License 1.0 and download?"]
+    assert site.requests == []
+    assert not (tmp_path / "data").exists()
+
+
+def test_offline_is_one_line_that_says_where_from_and_where_to(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        fetch("ecgiddb", tmp_path, lambda _q: True, "http://127.0.0.1:9/files/", FAST)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in (
+        "can't be reached (",
+        "refused",
+        "https://physionet.org/content/ecgiddb/1.0.0/",
+        f"put the files into {tmp_path / 'ecgiddb'}",
+        str(tmp_path / "ecgiddb" / "Person_01" / "rec_1.hea"),
+    ):
+        assert part in message
+    assert "0x" not in message  # no object addresses
+
+
+def test_other_files_in_the_way_are_not_overwritten(tmp_path: Path, site: Site) -> None:
+    mine = tmp_path / "ecgiddb" / f"{REC}.hea"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("my own")
+    with pytest.raises(UserError, match=r"rec_1\.hea is not the published file .*move it away"):
+        get(site, tmp_path)
+    assert mine.read_text() == "my own"
+
+
+def test_links_out_of_the_folder_are_refused(tmp_path: Path, site: Site) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "ecgiddb").mkdir()
+    (tmp_path / "ecgiddb" / "Person_01").symlink_to(outside)
+    with pytest.raises(UserError, match="leads out of"):
+        get(site, tmp_path)
+    (tmp_path / "ecgiddb" / "Person_01").unlink()
+    (tmp_path / "ecgiddb" / "Person_01").mkdir()
+    (tmp_path / "ecgiddb" / f"{REC}.dat.part").symlink_to(outside / "caught")
+    with pytest.raises(UserError, match=r"rec_1\.dat: can't be written"):
+        get(site, tmp_path)
+    assert list(outside.iterdir()) == []
+
+
+def test_targets_that_cant_be_written_are_named(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"can't be written.*another --data-root"):
+        get(site, tmp_path / "file")
+    real = os.fdopen
+
+    def full(descriptor: int, mode: str) -> object:
+        handle = real(descriptor, mode)
+        if mode != "wb":
+            return handle
+
+        class Full:
+            def __enter__(self) -> Full:
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                handle.close()
+
+            def write(self, _chunk: bytes) -> None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        return Full()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(download.os, "fdopen", full)
+        with pytest.raises(UserError, match=r"Person_\d+/.*: can't be written \(No space left on device\)"):
+            get(site, tmp_path / "full")
+    get(site, tmp_path / "full")  # once there is room, it goes on
+    monkeypatch.setattr(
+        "simulations.fetch.shutil.disk_usage", lambda _p: type("Usage", (), {"free": 5_000_000})()
+    )
+    with pytest.raises(UserError, match=r"about 12.5 MB are needed, .* has 5 MB free"):
+        get(site, tmp_path / "small")
+
+
+def test_two_fetches_do_not_meet(tmp_path: Path, site: Site) -> None:
+    met: list[str] = []
+
+    def meanwhile(handler: Handler, body: bytes) -> None:
+        try:
+            get(site, tmp_path)
+        except UserError as error:
+            met.append(str(error))
+        handler.serve(body)
+
+    site.faults[f"{REC}.hea"] = [meanwhile]
+    get(site, tmp_path)
+    (message,) = met
+    assert "another fetch is at work there" in message
+
+
+def test_pins(tmp_path: Path) -> None:
+    """What isn't the pinned dataset is refused; each pin but PTB-XL's is there."""
+    assert {name for name, one in physionet.SELECTIONS.items() if one.pinned is None} == {"ptbxl"}
+    assert set(physionet.SELECTIONS) == {
+        name for name, reader in READERS.items() if reader.origin is not None
+    }
+    with (
+        serving(published(tmp_path, "ecgiddb")) as site,
+        pytest.raises(UserError, match=r"is not the one this version of transecg knows.*get it by hand"),
+    ):
+        get(site, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["ecgiddb", "ludb", "mitdb", "qtdb"])
+def test_the_pins_are_the_published_lists(data_root: Path, name: str) -> None:
+    (listing,) = (data_root / name).glob("SHA256SUMS*")
+    chosen = physionet.select(name, listing.read_bytes())
+    physionet.check(name, chosen, READERS[name])
+    here = [path for path in chosen if (data_root / name / path).is_file()]
+    assert len(here) > 100
+    for path in here:
+        assert hashlib.sha256((data_root / name / path).read_bytes()).hexdigest() == chosen[path]
+
+
+def test_the_command(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = typer.Typer()
+    app.command()(command)
+    where = ["ecgiddb", "--data-root", str(tmp_path), "--base-url", site.url]
+    refused = CliRunner().invoke(app, where)
+    assert isinstance(refused.exception, UserError)
+    assert "give --accept-licence" in str(refused.exception)
+    assert site.requests == []
+    done = CliRunner().invoke(app, [*where, "--accept-licence"])
+    assert done.exit_code == 0
+    assert "is complete in" in done.output
+    unknown = CliRunner().invoke(app, ["mimic", "--accept-licence"])
+    assert "no public dataset named 'mimic'; there are ecgiddb, ludb, mitdb, ptbxl, qtdb" in str(
+        unknown.exception
+    )
