@@ -50,7 +50,11 @@ def age_and_sex(comment: str) -> tuple[float | None, Sex | None]:
 
 def read_beats(root: Path, entry: Entry) -> Labels:
     """Return the reference beats of the record's ``.atr`` file, as MIT-BIH's databases mark them."""
-    sample_A, symbols = wfdb_files.read_annotations(root, entry.record, "atr")
+    return beats(*wfdb_files.read_annotations(root, entry.record, "atr"))
+
+
+def beats(sample_A: np.ndarray, symbols: list[str]) -> Labels:
+    """Return the beats among the marks of an annotation file: those of a symbol of ours."""
     is_beat_A = np.array([symbol in CLASS_OF_SYMBOL for symbol in symbols], dtype=bool)
     class_B = [CLASS_OF_SYMBOL[symbol] for symbol in symbols if symbol in CLASS_OF_SYMBOL]
     return Labels(beat_sample_B=sample_A[is_beat_A], beat_class_B=np.array(class_B, dtype=np.uint8))

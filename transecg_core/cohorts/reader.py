@@ -105,7 +105,7 @@ class Reader:
     decode: Callable[[Path, Any, LeadChoice], Decoded] = _wfdb
     modules: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
-    beats: Callable[[Path, Entry], Labels] = _no_beats
+    beats: Callable[[Path, Any], Labels] = _no_beats
     mend: Callable[[np.ndarray, float], tuple[np.ndarray, str | None]] = _same_signal
     aliases: Mapping[str, str] = field(default_factory=dict)
     nearest_leads: Mapping[str, str] = field(default_factory=dict)

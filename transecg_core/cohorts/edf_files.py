@@ -1,0 +1,192 @@
+"""Reading EDF and EDF+C files we did not make (https://www.edfplus.info/specs).
+
+The edfio package decodes, but it trusts what a header says and mends what it finds. So every
+header is read and checked here first: plain ASCII, bounded counts, as many bytes as it claims, no
+gaps (EDF+D). Patient names and dates in the header are not looked at.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from transecg_core.cohorts.channels import MAX_SAMPLES, Stated, agreed_rate, choose, in_millivolts
+from transecg_core.cohorts.leads import Decoded, LeadChoice, UnsafeRecord
+from transecg_core.cohorts.listing import locate
+
+FIXED = 256
+"""Bytes of the header's fixed part, and of each signal's part."""
+MAX_SIGNALS = 256
+MAX_RECORD_S = 86_400.0
+MAX_PHYSICAL = 1e9
+ANNOTATIONS = "EDF Annotations"
+WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
+"""Label, transducer, dimension, physical min and max, digital min and max, filter, samples, reserved."""
+
+_INTEGER = re.compile(r"[+-]?\d{1,8}")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One ordinary signal; ``index`` counts the file's signals without annotations."""
+
+    index: int
+    label: str
+    units: str
+    fs_hz: float
+    physical: tuple[str, str]
+    digital: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class EdfHeader:
+    """A header that passed every check."""
+
+    path: Path
+    records: int
+    record_s: float
+    signals: tuple[Signal, ...]
+
+
+def read_header(root: Path, file: str) -> EdfHeader:
+    """Read and check a header.
+
+    Parameters
+    ----------
+    root
+        The site's folder; nothing outside it is opened.
+    file
+        Path of the file below `root`.
+
+    Raises
+    ------
+    UnsafeRecord
+        If anything in it is not what the format allows; see the module's docstring.
+    """
+    path = locate(root, file)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as handle:
+            fixed = _ascii(handle.read(FIXED), FIXED)
+            count = _count(fixed)
+            signals = _ascii(handle.read(FIXED * count), FIXED * count)
+    except OSError:
+        raise UnsafeRecord("record: file can't be opened") from None
+    records, record_s = _extent(fixed)
+    columns = _columns(signals, count)
+    samples = [_integer(text, "samples per data record") for text in columns[8]]
+    if min(samples) < 1:
+        raise UnsafeRecord("record: EDF samples per data record is out of bounds")
+    if size != FIXED * (count + 1) + 2 * records * sum(samples):
+        raise UnsafeRecord("record: EDF file is not as long as its header says")
+    return EdfHeader(path, records, record_s, _signals(columns, samples, record_s))
+
+
+def _ascii(raw: bytes, length: int) -> str:
+    if len(raw) < length:
+        raise UnsafeRecord("record: EDF header is cut off")
+    if any(byte < 32 or byte > 126 for byte in raw):
+        raise UnsafeRecord("record: EDF header is not plain ASCII")
+    return raw.decode("ascii")
+
+
+def _count(fixed: str) -> int:
+    """Return the number of signals, after a look at the fields that say what kind of file this is."""
+    if fixed[:8].strip() != "0":
+        raise UnsafeRecord("record: not an EDF file")
+    if fixed[192:197] == "EDF+D":
+        raise UnsafeRecord("record: EDF+D, a recording with gaps; export it as EDF+C in pieces")
+    count = _integer(fixed[252:256], "number of signals")
+    if not 1 <= count <= MAX_SIGNALS:
+        raise UnsafeRecord("record: EDF number of signals is out of bounds")
+    if _integer(fixed[184:192], "header length") != FIXED * (count + 1):
+        raise UnsafeRecord("record: EDF header length does not fit its signals")
+    return count
+
+
+def _extent(fixed: str) -> tuple[int, float]:
+    """Return the number of data records and the duration of one in seconds."""
+    records = _integer(fixed[236:244], "number of data records")
+    duration = _number(fixed[244:252], "data record duration")
+    if records < 1 or not 0 < duration <= MAX_RECORD_S:
+        raise UnsafeRecord("record: EDF number or duration of data records is out of bounds")
+    return records, duration
+
+
+def _columns(text: str, count: int) -> list[list[str]]:
+    """Return the signals' fields, one list per kind of field."""
+    columns, start = [], 0
+    for width in WIDTHS:
+        columns.append([text[start + k * width : start + (k + 1) * width].strip() for k in range(count)])
+        start += width * count
+    return columns
+
+
+def _signals(columns: list[list[str]], samples: list[int], record_s: float) -> tuple[Signal, ...]:
+    ordinary = [k for k, label in enumerate(columns[0]) if label != ANNOTATIONS]
+    return tuple(
+        Signal(
+            index=index,
+            label=columns[0][k].strip(),
+            units=columns[2][k].strip(),
+            fs_hz=samples[k] / record_s,
+            physical=(columns[3][k], columns[4][k]),
+            digital=(columns[5][k], columns[6][k]),
+        )
+        for index, k in enumerate(ordinary)
+    )
+
+
+def decode(root: Path, file: str, stated: Stated, leads: LeadChoice) -> Decoded:
+    """Return one lead of an EDF file.
+
+    Raises
+    ------
+    UnsafeRecord
+        If its header or its signal is not acceptable, or contradicts the table.
+    """
+    # Needed only when windows don't come from the cache.
+    from edfio import read_edf
+
+    header = read_header(root, file)
+    index, lead, units = choose(
+        stated,
+        [signal.label for signal in header.signals],
+        [signal.units for signal in header.signals],
+        leads,
+    )
+    signal = header.signals[index]
+    fs_hz = agreed_rate(stated, signal.fs_hz)
+    _check_scale(signal)
+    if signal.fs_hz * header.record_s * header.records > MAX_SAMPLES:
+        raise UnsafeRecord(f"record: longer than {MAX_SAMPLES} samples")
+    try:
+        x_T = read_edf(header.path, lazy_load_data=True).signals[signal.index].data
+    except (ValueError, OSError) as error:
+        raise UnsafeRecord(f"record: signal can't be decoded ({type(error).__name__})") from None
+    return Decoded(fs_hz, lead, in_millivolts(x_T, units))
+
+
+def _check_scale(signal: Signal) -> None:
+    low, high = (_number(text, "physical range") for text in signal.physical)
+    bottom, top = (_integer(text, "digital range") for text in signal.digital)
+    if not -32768 <= bottom < top <= 32767:
+        raise UnsafeRecord("record: EDF digital range is out of bounds")
+    if low == high or max(abs(low), abs(high)) > MAX_PHYSICAL:
+        raise UnsafeRecord("record: EDF physical range is out of bounds")
+
+
+def _integer(text: str, what: str) -> int:
+    if not _INTEGER.fullmatch(text.strip()):
+        raise UnsafeRecord(f"record: EDF {what} is not a number")
+    return int(text)
+
+
+def _number(text: str, what: str) -> float:
+    value = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
+    if not math.isfinite(value):
+        raise UnsafeRecord(f"record: EDF {what} is not a number")
+    return value
