@@ -7,6 +7,7 @@ sessions. There is no label of beats or diagnosis.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from datetime import date
@@ -31,7 +32,7 @@ MIN_OPENING_S = 1.0
 
 
 def _index(root: Path) -> list[Entry]:
-    folders = sorted((path.name for path in root.glob("Person_*") if path.is_dir()), key=natural)
+    folders = sorted((name for name in os.listdir(root) if name.startswith("Person_")), key=natural)
     entries: list[Entry] = []
     for person in folders:
         entries += _person(root, person)
@@ -41,7 +42,14 @@ def _index(root: Path) -> list[Entry]:
 def _person(root: Path, person: str) -> list[Entry]:
     entries: list[Entry] = []
     days: dict[str, date] = {}
-    for record in records_in(root, person):
+    place = root / person
+    try:
+        records = records_in(root, person)
+    except (ValueError, OSError):
+        return [Entry(person, 1, person, skip="record: folder can't be read or lies outside the dataset's")]
+    if not place.is_dir():
+        return [Entry(person, 1, person, skip="record: a person's folder is none")]
+    for record in records:
         header, skip = header_or_skip(root, record)
         entry = Entry(participant=person, session=1, record=record, skip=skip)
         if header is not None:

@@ -28,8 +28,10 @@ DROPPED_REASON = "record: duplicate waveform (known)"
 SAME_PERSON = {"16723": "16690"}
 """Records 145 and 463 are one waveform under two patient ids."""
 
-_PATH = re.compile(r"records100/\d{5}/\d{5}_lr")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+MAX_TABLE_BYTES = 100_000_000
+
+_PATH = re.compile(r"records100/[0-9]{5}/[0-9]{5}_lr")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,10 @@ def _rows(root: Path) -> Iterator[_Row]:
 
 def _table(root: Path, name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Return a table's lines; ValueError if it lacks a column or isn't a table."""
+    if (root / name).stat().st_size > MAX_TABLE_BYTES:
+        raise ValueError(f"{name} is longer than {MAX_TABLE_BYTES / 1e6:g} MB")
     try:
-        with (root / name).open(encoding="utf-8", newline="") as handle:
+        with (root / name).open(encoding="utf-8-sig", newline="") as handle:
             table = csv.DictReader(handle)
             missing = sorted(set(columns) - set(table.fieldnames or ()))
             if missing:
@@ -113,7 +117,7 @@ def _diagnostic_class(root: Path) -> dict[str, str]:
 def _diagnosis(codes: str, diagnostic: Mapping[str, str]) -> Diagnosis | None:
     try:
         statements = ast.literal_eval(codes)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
     found = (
         {diagnostic[code] for code in statements if code in diagnostic}

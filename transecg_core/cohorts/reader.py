@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from transecg_core.cohorts import wfdb_files
+from transecg_core.cohorts import condition, wfdb_files
+from transecg_core.cohorts.fingerprint import DUPLICATE as DUPLICATE
+from transecg_core.cohorts.fingerprint import fingerprint
 from transecg_core.cohorts.leads import EVERY_LEAD, Decoded, LeadChoice, UnsafeRecord
+from transecg_core.cohorts.people import agreed
 from transecg_core.cohorts.schema import Diagnosis, Labels, Origin, Recording, Sex, SiteSource, SkipLog
 from transecg_core.cohorts.wfdb_files import Header
 from transecg_core.errors import UserError
 
-DUPLICATE = "record: same signal file as another record"
-SIGNAL_FILES = (".dat", ".mat", ".edf", ".csv")
 OLDEST = 90.0
 """Ages over 89 are hidden in public data (``>89``, 300): they read as 90."""
 
@@ -115,11 +116,13 @@ class Reader:
     locate: Callable[[Path, str], Path] = wfdb_files.inside
     libraries: tuple[str, ...] = ("wfdb",)
 
-    def files_of(self, entry: Entry) -> tuple[str, ...]:
+    def files_of(self, root: Path, entry: Entry) -> tuple[str, ...]:
         """Return the files read for a record, below the dataset's folder."""
         if self.files is not None:
             return self.files(entry)
-        return tuple(f"{entry.record}.{extension}" for extension in self.extensions)
+        own = tuple(f"{entry.record}.{extension}" for extension in self.extensions)
+        # A header may name any file of its folder.
+        return tuple(dict.fromkeys((*own, *wfdb_files.signal_files(root, entry.record))))
 
 
 def natural(text: str) -> tuple[tuple[int, int | str], ...]:
@@ -134,7 +137,7 @@ def parse_age(text: str | None) -> float | None:
     text = (text or "").strip()
     if text.startswith(">"):
         return OLDEST if text[1:].strip() == "89" else None
-    if not re.fullmatch(r"\d{1,3}(\.\d+)?", text):
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", text):
         return None
     age = float(text)
     return OLDEST if age == 300 else age if age <= 120 else None
@@ -147,8 +150,17 @@ def parse_sex(text: str | None) -> Sex | None:
 
 
 def records_in(root: Path, folder: str = "") -> list[str]:
-    """Return a folder's records (below `root`, no extension): all that have a header, naturally sorted."""
-    names = [path.stem for path in (root / folder).glob("*.hea")]
+    """Return a folder's records (below `root`, no extension): all that have a header, naturally sorted.
+
+    Raises
+    ------
+    ValueError
+        If the folder lies outside `root`: not even its names are read.
+    """
+    place = root / folder
+    if not place.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"{folder} lies outside the dataset's folder")
+    names = [Path(name).stem for name in os.listdir(place) if name.endswith(".hea")] if place.is_dir() else []
     return [f"{folder}/{name}" if folder else name for name in sorted(names, key=natural)]
 
 
@@ -189,25 +201,33 @@ def make_source(
     for table in reader.tables:
         if not (root / table).is_file():
             raise UserError(f"site '{site}': {root / table} is missing; copy the whole dataset there")
+        if not (root / table).resolve().is_relative_to(root.resolve()):
+            raise UserError(f"site '{site}': {root / table} lies outside the folder; copy it there")
     leads = replace(leads, nearest=reader.nearest_leads)
     aliases = {local: f"{site}/{person}" for local, person in reader.aliases.items()} | dict(reader.elsewhere)
+
+    def person(local: str) -> str:
+        return reader.aliases.get(local, local)
+
     try:
         indexed = reader.index(root)
     except ValueError as error:
         raise UserError(f"site '{site}': {root}: {error}") from None
-    entries = _capped(indexed, lambda local: reader.aliases.get(local, local), people)
+    except OSError as error:
+        raise UserError(f"site '{site}': {root}: can't be read ({error.strerror})") from None
+    entries = _capped(agreed(indexed, person), person, people)
     if not any(entry.skip is None for entry in entries):
         reasons = "; ".join(sorted({entry.skip for entry in entries if entry.skip})) or "no record found"
         raise UserError(
             f"site '{site}': no usable record in {root} ({reasons}); expected {reader.name}'s layout"
         )
-    entries, fingerprint = _fingerprint(reader, root, entries, leads)
+    entries, digest = fingerprint(reader, root, entries, leads)
 
     def read(skips: SkipLog) -> Iterator[Recording]:
         return _read(reader, root, site, entries, leads, skips)
 
-    roster = {reader.aliases.get(entry.participant, entry.participant) for entry in entries}
-    return SiteSource(site, "real", read, fingerprint, len(roster), reader.tasks, aliases, reader.origin)
+    roster = {person(entry.participant) for entry in entries}
+    return SiteSource(site, "real", read, digest, len(roster), reader.tasks, aliases, reader.origin)
 
 
 def _capped(entries: list[Entry], person: Callable[[str], str], people: int | None) -> list[Entry]:
@@ -216,45 +236,6 @@ def _capped(entries: list[Entry], person: Callable[[str], str], people: int | No
     usable = {person(entry.participant) for entry in entries if entry.skip is None}
     first = set(sorted(usable, key=lambda name: hashlib.sha256(name.encode()).digest())[:people])
     return [entry for entry in entries if person(entry.participant) in first]
-
-
-def _fingerprint(
-    reader: Reader, root: Path, entries: list[Entry], leads: LeadChoice
-) -> tuple[list[Entry], str]:
-    """Hash all data and code a recording depends on, and mark records whose signal file came before."""
-    total = hashlib.sha256(_code_digest(reader))
-    total.update(repr(reader.notes).encode())
-    total.update(repr((leads.wanted, sorted(leads.names.items()), sorted(leads.nearest.items()))).encode())
-    seen: set[bytes] = set()
-    checked: list[Entry] = []
-    for entry in entries:
-        if entry.skip is None:
-            for file in reader.files_of(entry):
-                digest = _file_digest(reader, root, file)
-                total.update(f"{file}\0".encode() + digest)
-                if file.endswith(SIGNAL_FILES) and digest:
-                    entry = replace(entry, skip=DUPLICATE) if digest in seen else entry
-                    seen.add(digest)
-        checked.append(entry)
-        total.update(repr(entry).encode())
-    return checked, total.hexdigest()
-
-
-def _code_digest(reader: Reader) -> bytes:
-    here, names = Path(__file__).parent, (reader.name, "reader", "leads", "wfdb_files", *reader.modules)
-    modules = b"\0".join((here / f"{module}.py").read_bytes() for module in names)
-    libraries = "\0".join(f"{library}=={version(library)}" for library in reader.libraries)
-    return hashlib.sha256(f"{libraries}\0{reader.name}\0".encode() + modules).digest()
-
-
-def _file_digest(reader: Reader, root: Path, relative: str) -> bytes:
-    try:
-        path = reader.locate(root, relative)
-    except UnsafeRecord:
-        # Reading it will skip the record with this reason.
-        return b""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").digest()
 
 
 def _read(
@@ -280,7 +261,8 @@ def _recording(
     reader: Reader, root: Path, site: str, entry: Entry, leads: LeadChoice
 ) -> tuple[Recording, tuple[str, ...]]:
     decoded = reader.decode(root, entry, leads)
-    signal_mv, note = reader.mend(decoded.signal_mv, decoded.fs_hz)
+    signal_mv, mended = reader.mend(decoded.signal_mv, decoded.fs_hz)
+    notes = (*decoded.notes, *(() if mended is None else (mended,)), *condition.judge(signal_mv))
     recording = Recording(
         site=site,
         participant=entry.participant,
@@ -293,4 +275,4 @@ def _recording(
         sex=entry.sex,
         labels=replace(reader.beats(root, entry), diagnosis=entry.diagnosis),
     )
-    return recording, decoded.notes if note is None else (*decoded.notes, note)
+    return recording, notes

@@ -88,7 +88,12 @@ class SkipLog:
         self.items: list[tuple[str, str]] = []
 
     def add(self, record: str, reason: str, count: int = 1) -> None:
-        """Note that `count` things of `record` were skipped for `reason`."""
+        """Note that `count` things of `record` were skipped for `reason`.
+
+        A name with control characters or bytes of no alphabet is kept as its escapes: it goes to terminals
+        and into JSON.
+        """
+        record = record if record.isprintable() else ascii(record)[1:-1]
         self.items.extend([(record, reason)] * count)
 
     def counts(self) -> dict[str, int]:

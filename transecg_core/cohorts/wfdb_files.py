@@ -1,45 +1,42 @@
 """Reading WFDB files we did not make.
 
-The wfdb package does the decoding, but it trusts what a header says. So we read each
-header ourselves first and hand wfdb only local records with one plain binary signal file
-per channel, inside the dataset's folder, as long as the header claims.
+The wfdb package does the decoding, but it trusts what a header says and goes where it points. So we
+read each header ourselves, check it against the files, open only local files inside the dataset's
+folder, and hand wfdb nothing but bytes that are really there.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from transecg_core.cohorts import wfdb_headers
 from transecg_core.cohorts.leads import EVERY_LEAD, MV_PER_UNIT, Decoded, LeadChoice, UnsafeRecord
+from transecg_core.cohorts.wfdb_headers import BYTES_PER_SAMPLE, Channel
+from transecg_core.cohorts.wfdb_headers import MAX_FS_HZ as MAX_FS_HZ
 
 MAX_HEADER_BYTES = 65_536
-MAX_ANNOTATION_BYTES = 16_000_000
-MAX_SIGNALS = 16
-MAX_FS_HZ = 10_000.0
+MAX_ANNOTATION_BYTES = 4_000_000
+MAX_FILE_BYTES = 4 * 2**30
 MAX_AMPLITUDE_MV = 20.0
 """A sample this far from the median is no ECG: the file is corrupt."""
-BYTES_PER_SAMPLE = {"16": 2.0, "61": 2.0, "160": 2.0, "80": 1.0, "212": 1.5, "24": 3.0, "32": 4.0}
-"""Accepted signal formats: fixed width, uncompressed."""
+BLOCK = 2**16
+"""Samples per signal decoded at a time: a record takes the memory of the one lead that is read. Even,
+because format 212 packs samples in pairs."""
+MATLAB_TYPE = {"16": 30, "32": 20}
+"""Type word of a MATLAB 4 matrix, by signal format; WFDB knows no other .mat file."""
+LONGER = "record kept: signal file longer than its header says"
+CHECKSUM = "record kept: checksum differs from its header"
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_SIGNAL_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\.dat")
 _EXTENSION = re.compile(r"[a-z][a-z0-9]{0,7}")
-_RATE = re.compile(r"(\d+(?:\.\d+)?)(?:/\S+)?")
-_GAIN = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?:\(-?\d+\))?(?:/(\S+))?", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One signal line of a header."""
-
-    file: str
-    units: str
-    lead: str
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,7 @@ class Header:
     samples: int
     channels: tuple[Channel, ...]
     comments: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def field(self, key: str) -> str | None:
         """Return the text after ``key:`` in the comments, None if absent or empty."""
@@ -66,17 +64,24 @@ def inside(root: Path, relative: str) -> Path:
     Raises
     ------
     UnsafeRecord
-        If a part of the path is not a plain name, or the file is missing, special, or outside `root`.
+        If a part of the path is not a plain name, or the file is missing, special, outside `root`
+        or enormous.
     """
     *folders, name = relative.split("/")
     stem = name.rpartition(".")[0]
     if not all(_PART.fullmatch(part) for part in (*folders, stem)) or not name.isascii():
         raise UnsafeRecord("record: name is not a plain local one")
     path = root.joinpath(*folders, name)
-    if not path.is_file():
-        raise UnsafeRecord(f"record: {path.suffix or 'a'} file missing")
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise UnsafeRecord("record: file lies outside the dataset's folder")
+    kind = path.suffix or "a"
+    try:
+        if not path.is_file():
+            raise UnsafeRecord(f"record: {kind} file missing")
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise UnsafeRecord("record: file lies outside the dataset's folder")
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise UnsafeRecord(f"record: {kind} file bigger than {MAX_FILE_BYTES / 2**30:g} GiB")
+    except OSError:
+        raise UnsafeRecord(f"record: {kind} file can't be read") from None
     return path
 
 
@@ -93,65 +98,65 @@ def read_header(root: Path, record: str) -> Header:
     Raises
     ------
     UnsafeRecord
-        If anything in it is not what our cohorts use; see the module's docstring.
+        If anything in it is not what our cohorts use (see `wfdb_headers`), or a signal file is missing,
+        outside `root`, or shorter than the header says.
     """
     path = inside(root, f"{record}.hea")
-    with path.open("rb") as handle:
-        raw = handle.read(MAX_HEADER_BYTES + 1)
-    if len(raw) > MAX_HEADER_BYTES:
-        raise UnsafeRecord("record: header too long")
-    lines = [line.strip() for line in raw.decode("utf-8", errors="replace").splitlines()]
-    comments = tuple(line.lstrip("# ").strip() for line in lines if line.startswith("#"))
-    plain = [line for line in lines if line and not line.startswith("#")]
-    if not plain:
-        raise UnsafeRecord("record: empty header")
-    count, fs_hz, samples = _record_line(plain[0].split(), path.stem)
-    if len(plain) != 1 + count:
-        raise UnsafeRecord("record: header's signal count is wrong")
-    channels = tuple(_signal_line(line) for line in plain[1:])
-    formats = [line.split()[1] for line in plain[1:]]
-    _check_sizes(root, record, channels, formats, samples)
-    return Header(path.with_suffix(""), fs_hz, samples, channels, comments)
+    text = wfdb_headers.parse(_head(path, MAX_HEADER_BYTES), path.stem)
+    notes = _check_files(root, record, text.channels, text.samples)
+    return Header(path.with_suffix(""), text.fs_hz, text.samples, text.channels, text.comments, notes)
 
 
-def _record_line(words: list[str], stem: str) -> tuple[int, float, int]:
-    if len(words) < 4:
-        raise UnsafeRecord("record: header lacks rate or length")
-    rate = _RATE.fullmatch(words[2])
-    if "/" in words[0] or words[0] != stem:
-        raise UnsafeRecord("record: header names another or a multi-segment record")
-    if not (words[1].isdecimal() and words[3].isdecimal() and rate):
-        raise UnsafeRecord("record: header's first line is malformed")
-    count, fs_hz, samples = int(words[1]), float(rate[1]), int(words[3])
-    if not (1 <= count <= MAX_SIGNALS and 0 < fs_hz <= MAX_FS_HZ and samples >= 1):
-        raise UnsafeRecord("record: header's signal count, rate or length is out of bounds")
-    return count, fs_hz, samples
+def signal_files(root: Path, record: str) -> tuple[str, ...]:
+    """Return the signal files that a record's header names, below `root`; none if it can't be used."""
+    try:
+        header = read_header(root, record)
+    except UnsafeRecord:
+        # Reading it will skip the record with this reason.
+        return ()
+    names = dict.fromkeys(channel.file for channel in header.channels)
+    return tuple(_sibling(record, name) for name in names)
 
 
-def _signal_line(line: str) -> Channel:
-    words = line.split(maxsplit=8)
-    if len(words) < 9:
-        raise UnsafeRecord("record: a signal has no lead name")
-    gain = _GAIN.fullmatch(words[2])
-    if not _SIGNAL_FILE.fullmatch(words[0]):
-        raise UnsafeRecord("record: signal file is not a plain local .dat file")
-    if words[1] not in BYTES_PER_SAMPLE:
-        raise UnsafeRecord("record: signal format not accepted")
-    if gain is None:
-        raise UnsafeRecord("record: gain is malformed")
-    return Channel(file=words[0], units=gain[1] or "mV", lead=words[8].strip())
-
-
-def _check_sizes(
-    root: Path, record: str, channels: Iterable[Channel], formats: Iterable[str], samples: int
-) -> None:
+def _sibling(record: str, name: str) -> str:
     folder = record.rpartition("/")[0]
-    needed: Counter[str] = Counter()
-    for channel, code in zip(channels, formats, strict=True):
-        needed[channel.file] += int(samples * BYTES_PER_SAMPLE[code])
-    for name, size in needed.items():
-        if inside(root, f"{folder}/{name}" if folder else name).stat().st_size < size:
+    return f"{folder}/{name}" if folder else name
+
+
+def _head(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as handle:
+            raw = handle.read(limit + 1)
+    except OSError:
+        raise UnsafeRecord(f"record: {path.suffix} file can't be read") from None
+    if len(raw) > limit:
+        raise UnsafeRecord("record: header too long")
+    return raw
+
+
+def _check_files(root: Path, record: str, channels: Iterable[Channel], samples: int) -> tuple[str, ...]:
+    """Return the notes on a record's signal files; `UnsafeRecord` if one can't hold what the header says."""
+    together = Counter((channel.file, channel.fmt, channel.byte_offset) for channel in channels)
+    notes: tuple[str, ...] = ()
+    for (name, fmt, offset), count in together.items():
+        path = inside(root, _sibling(record, name))
+        frame = count * BYTES_PER_SAMPLE[fmt]
+        size = path.stat().st_size
+        if size < offset + math.ceil(samples * frame):
             raise UnsafeRecord("record: signal file shorter than its header says")
+        if path.suffix == ".mat":
+            _check_matlab(path, fmt, offset, count)
+        if size >= offset + (samples + 1) * frame:
+            notes = (LONGER,)
+    return notes
+
+
+def _check_matlab(path: Path, fmt: str, offset: int, signals: int) -> None:
+    """Refuse a .mat file that isn't a MATLAB 4 matrix of one row per signal, as WFDB writes it."""
+    with path.open("rb") as handle:
+        kind, rows, _columns, imaginary, name = np.frombuffer(handle.read(20).ljust(20, b"\0"), dtype="<i4")
+    if (kind, rows, imaginary, offset - 20) != (MATLAB_TYPE.get(fmt), signals, 0, name):
+        raise UnsafeRecord("record: .mat file is not a MATLAB 4 matrix as WFDB writes it")
 
 
 def choose_lead(header: Header, leads: LeadChoice = EVERY_LEAD) -> tuple[int, str]:
@@ -169,12 +174,19 @@ def decode(root: Path, record: str, leads: LeadChoice) -> Decoded:
         If its header or its signal is not acceptable.
     """
     header = read_header(root, record)
-    channel, lead = choose_lead(header, leads)
-    note = leads.note(header.channels[channel].lead)
-    return Decoded(header.fs_hz, lead, read_signal(header, channel), () if note is None else (note,))
+    index, lead = choose_lead(header, leads)
+    channel = header.channels[index]
+    digital_T = read_digital(header, index)
+    said = (
+        leads.note(channel.lead),
+        *header.notes,
+        *channel.notes,
+        CHECKSUM if channel.checksum not in (None, int(digital_T.sum()) % 65_536) else None,
+    )
+    return Decoded(header.fs_hz, lead, _physical(digital_T, channel), tuple(note for note in said if note))
 
 
-def read_signal(header: Header, channel: int) -> np.ndarray:
+def read_signal(header: Header, index: int) -> np.ndarray:
     """Return one channel in millivolts, float32, shape (T,).
 
     Raises
@@ -182,19 +194,66 @@ def read_signal(header: Header, channel: int) -> np.ndarray:
     UnsafeRecord
         If it can't be decoded, or holds samples no ECG has.
     """
-    # Seconds to import, and not needed when windows come from the cache.
-    import wfdb
+    return _physical(read_digital(header, index), header.channels[index])
 
-    try:
-        record = wfdb.rdrecord(str(header.path), channels=[channel])
-    except (ValueError, IndexError, TypeError, OSError) as error:
-        raise UnsafeRecord(f"record: signal can't be decoded ({type(error).__name__})") from None
-    x_T = record.p_signal[:, 0] * MV_PER_UNIT[header.channels[channel].units]
-    if not np.isfinite(x_T).all():
+
+def _physical(digital_T: np.ndarray, channel: Channel) -> np.ndarray:
+    from wfdb.io._signal import INVALID_SAMPLE_VALUE
+
+    if (digital_T == INVALID_SAMPLE_VALUE[channel.fmt]).any():
         raise UnsafeRecord("record: samples that are not numbers")
+    x_T = (digital_T - float(channel.baseline)) / channel.gain * MV_PER_UNIT[channel.units]
     if np.abs(x_T - np.median(x_T)).max() > MAX_AMPLITUDE_MV:
         raise UnsafeRecord(f"record: corrupt samples (beyond {MAX_AMPLITUDE_MV:g} mV)")
     return np.asarray(x_T, dtype=np.float32)
+
+
+def read_digital(header: Header, index: int) -> np.ndarray:
+    """Return one channel as its file holds it: ADC units, int64, shape (T,).
+
+    Raises
+    ------
+    UnsafeRecord
+        If the file can't be read or decoded.
+    """
+    channel = header.channels[index]
+    together = [other for other in range(len(header.channels)) if header.channels[other].file == channel.file]
+    place, path = together.index(index), header.path.parent / channel.file
+    try:
+        with path.open("rb") as handle:
+            handle.seek(channel.byte_offset)
+            blocks = [
+                block_CT[place] for block_CT in _blocks(handle, channel.fmt, len(together), header.samples)
+            ]
+    except (ValueError, IndexError, TypeError, OSError) as error:
+        raise UnsafeRecord(f"record: signal can't be decoded ({type(error).__name__})") from None
+    return np.concatenate(blocks, dtype=np.int64)
+
+
+def _blocks(handle: BinaryIO, fmt: str, signals: int, samples: int) -> Iterator[list[np.ndarray]]:
+    """Yield all signals of a file, `BLOCK` samples of each at a time."""
+    # Seconds to import, and not needed when windows come from the cache.
+    from wfdb.io import _signal
+
+    for start in range(0, samples, BLOCK):
+        length = min(BLOCK, samples - start)
+        raw = handle.read(_signal._required_byte_num("read", fmt, length * signals))
+        yield _signal._rd_dat_signals(
+            file_name=None,
+            dir_name=None,
+            pn_dir=None,
+            fmt=fmt,
+            n_sig=signals,
+            sig_len=length,
+            byte_offset=0,
+            samps_per_frame=[1] * signals,
+            skew=[0] * signals,
+            init_value=[0] * signals,
+            sampfrom=0,
+            sampto=length,
+            no_file=True,
+            sig_data=np.frombuffer(raw, dtype=_signal.DATA_LOAD_TYPES[fmt]),
+        )
 
 
 def read_annotations(root: Path, record: str, extension: str) -> tuple[np.ndarray, list[str]]:

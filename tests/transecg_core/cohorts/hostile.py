@@ -186,7 +186,7 @@ def _read(case: Case, root: Path) -> tuple[str, str]:
 
 def _counts(reason: str) -> bool:
     """Return whether a reason is about a whole record, person or table, not about a beat."""
-    return not reason.startswith(("window:", "beat:"))
+    return not reason.startswith(("window:", "beat:", "delineation:"))
 
 
 def _is_sentinel(signal_mv: np.ndarray) -> bool:

@@ -1,0 +1,57 @@
+"""What a site's recordings depend on, in one hash; and records that are copies of others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transecg_core.cohorts.leads import LeadChoice, UnsafeRecord
+
+if TYPE_CHECKING:
+    from transecg_core.cohorts.reader import Entry, Reader
+
+DUPLICATE = "record: same signal file as another record"
+SIGNAL_FILES = (".dat", ".mat", ".edf", ".csv")
+SHARED_MODULES = ("reader", "leads", "wfdb_files", "wfdb_headers", "condition", "people", "fingerprint")
+
+
+def fingerprint(
+    reader: Reader, root: Path, entries: Iterable[Entry], leads: LeadChoice
+) -> tuple[list[Entry], str]:
+    """Hash all data and code a recording depends on, and mark records whose signal file came before."""
+    total = hashlib.sha256(_code_digest(reader))
+    total.update(repr(reader.notes).encode())
+    total.update(repr((leads.wanted, sorted(leads.names.items()), sorted(leads.nearest.items()))).encode())
+    seen: set[bytes] = set()
+    checked: list[Entry] = []
+    for entry in entries:
+        if entry.skip is None:
+            for file in reader.files_of(root, entry):
+                digest = _file_digest(reader, root, file)
+                total.update(f"{file}\0".encode() + digest)
+                if file.endswith(SIGNAL_FILES) and digest:
+                    entry = replace(entry, skip=DUPLICATE) if digest in seen else entry
+                    seen.add(digest)
+        checked.append(entry)
+        total.update(repr(entry).encode())
+    return checked, total.hexdigest()
+
+
+def _code_digest(reader: Reader) -> bytes:
+    here, names = Path(__file__).parent, (reader.name, *SHARED_MODULES, *reader.modules)
+    modules = b"\0".join((here / f"{module}.py").read_bytes() for module in names)
+    libraries = "\0".join(f"{library}=={version(library)}" for library in reader.libraries)
+    return hashlib.sha256(f"{libraries}\0{reader.name}\0".encode() + modules).digest()
+
+
+def _file_digest(reader: Reader, root: Path, relative: str) -> bytes:
+    try:
+        with reader.locate(root, relative).open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").digest()
+    except (UnsafeRecord, OSError):
+        # Reading it will skip the record with this reason.
+        return b""
