@@ -1,44 +1,77 @@
 """Heartbeat components: one delineation per record, painted on every beat.
 
-The record's median beat is tiled and delineated once (neurokit2, discrete wavelet
-method). That agrees better with exact boundaries than delineating every beat, and
-costs hundreds of times less. Where the method fails, offsets that scale with the RR
-interval take its place, and the failure is counted.
+A record's typical beat is its beats' sample-wise median, which has far less noise than any of them.
+On it each boundary is *measured* (`waves`) and then *placed*: drawn towards where it usually is, the
+more so the less the measurement is worth. A wave lost in noise ends up at the usual offsets, a clear
+one where it is. Where no P wave stands out of the noise (as in atrial fibrillation), that is said.
+
+The constants below were fitted on LUDB's manual annotations (twelve leads, 200 people) and nothing
+else; ``python benchmarks/delineators.py DATA_ROOT --fit`` prints them. docs/signals.md compares the
+result with other delineators, on LUDB and on QTDB.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from transecg_core.cohorts.schema import COMPONENT_CODE
 from transecg_core.signals.schema import FS_HZ
+from transecg_core.signals.waves import Beat, Place, Span, Wave, find_qrs, find_wave, typical_beat
 
-Span = tuple[float, float]
-
-BEFORE_R = 0.4
-"""Part of the RR interval before R at which the median beat is cut: late diastole, between T and P."""
 RR_LIMITS_S = (0.35, 1.8)
-TILED_S = 4.4
-"""neurokit2 refuses signals under 4 s."""
-BEATS_GIVEN = 4
-"""It needs this many to know the heart rate."""
 FALLBACK = "delineation: fixed offsets used"
 NO_P = "delineation: P wave not found"
 NO_T = "delineation: T wave not found"
+FLAT_T = "delineation: T wave lost in noise, usual place taken"
 
-QRS_REACH = (0.11, 0.13)
-"""How far (s) before and after R a QRS may begin and end."""
-QRS_SLOPE, QRS_CALM = 0.06, 6
-P_ON_EARLY, T_ON_EARLY, T_OFF_LATE = 0.008, 0.032, 0.012
-"""Seconds by which neurokit2 puts P and T onsets later, and T offsets earlier, than LUDB's
-cardiologists do (medians over 200 people, lead I); taken back here. Fitted on LUDB; QTDB was not used for these three."""
-P_TOLERANCE, T_TOLERANCE = 0.08, 0.12
-"""A wave whose edge lies further (s) from where it usually is was mistaken for something else, as
-happens where there is none (atrial fibrillation) or a flat one: it counts as not found."""
+FOUND_SNR = 3.0
+"""A wave this many times higher than the typical beat's noise is placed half by its measurement and half
+by what is usual; a lower P wave counts as not found. Noise alone rarely reaches it."""
+QRS_SHORTEST_S, P_SHORTEST_S, T_SHORTEST_S = 0.04, 0.03, 0.05
+"""Anything shorter is no such wave."""
+P_EARLIEST_S = 0.36
+"""How long before the QRS a P wave may peak: a first-degree block's PR interval has room."""
+P_PEAK, P_SPREAD_S, P_FLANK_S = -0.15, 0.1, 0.08
+T_SOONEST_S = 0.04
+"""How soon after the QRS a T wave may peak."""
+T_PEAK, T_SPREAD_S, T_FLANK = (0.24, 0.036), 0.07, 0.13
+"""T waves' peaks and flanks go with the square root of RR; see `fixed_offsets`."""
+T_LATEST = (0.36, 0.26)
+"""Latest peak from the QRS's onset, likewise: a long QT interval has room."""
+T_CYCLE, P_CYCLE = 0.75, 0.35
+"""Parts of the RR interval after and before the QRS's onset that may hold a T and a P wave's peak."""
+BEYOND_S = 0.04
+"""How much further than the range of its peak a wave may reach on the far side."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """How a measured boundary becomes a placed one.
+
+    Attributes
+    ----------
+    shift_s
+        Added to the measurement: cardiologists don't put edges where tangents and slopes do.
+    trust
+        Weight of the measurement against the usual offset; None: by the wave's height over the noise.
+    """
+
+    shift_s: float
+    trust: float | None = None
+
+
+EDGES: Mapping[str, Edge] = {
+    "P on": Edge(-0.010),
+    "P off": Edge(0.0),
+    "QRS on": Edge(-0.014, 0.57),
+    "QRS off": Edge(0.006, 0.82),
+    "T on": Edge(-0.020),
+    "T off": Edge(0.014),
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +87,15 @@ class Boundaries:
     t: Span | None
     rr_s: float
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on a typical beat: the QRS's edges (samples from R) and the waves, if any."""
+
+    qrs: Span
+    p: Wave | None
+    t: Wave | None
 
 
 def fixed_offsets(rr_s: float, notes: tuple[str, ...] = ()) -> Boundaries:
@@ -73,12 +115,12 @@ def fixed_offsets(rr_s: float, notes: tuple[str, ...] = ()) -> Boundaries:
 
 
 def delineate(x_T: np.ndarray, r_B: np.ndarray, typical_K: np.ndarray) -> Boundaries:
-    """Delineate one record by its median beat.
+    """Delineate one record by its typical beat.
 
     Parameters
     ----------
     x_T
-        Cleaned signal at 250 Hz.
+        Cleaned signal at 250 Hz; neither its sign nor its scale matters.
     r_B
         All its R peaks (samples): they give the RR interval.
     typical_K
@@ -87,149 +129,90 @@ def delineate(x_T: np.ndarray, r_B: np.ndarray, typical_K: np.ndarray) -> Bounda
     Returns
     -------
     Boundaries
-        Physiologically ordered; the fixed offsets, with a note, if the method failed.
+        Physiologically ordered; the fixed offsets, with a note, if there is no beat with a QRS.
     """
-    rr = _median_rr(r_B)
-    beat_R = _median_beat(x_T, typical_K, rr)
-    if beat_R is None:
-        return fixed_offsets(rr / FS_HZ, (FALLBACK,))
-    return _from_beat(beat_R) or fixed_offsets(rr / FS_HZ, (FALLBACK,))
+    rr = median_rr(r_B)
+    measured = measure(x_T, typical_K, rr)
+    return place(measured, rr / FS_HZ) if measured else fixed_offsets(rr / FS_HZ, (FALLBACK,))
 
 
-def _from_beat(beat_R: np.ndarray) -> Boundaries | None:
-    """Delineate the median beat; None if the method fails or finds neither P nor T."""
-    rr_s, r = beat_R.shape[0] / FS_HZ, round(BEFORE_R * beat_R.shape[0])
-    usual = fixed_offsets(rr_s)
-    waves = _wavelet(beat_R, r)
-    if waves is None:
-        return None
-    qrs = _qrs(beat_R, r)
-    if qrs is None:
-        return None
-    p = _p_wave(waves, usual, qrs)
-    # The method looks for upright T waves only: an inverted one is upright on the flipped beat.
-    inverted = _inverted_t(beat_R, r, usual)
-    t = None if inverted else _t_wave(waves, usual, qrs)
-    if t is None:
-        t = _t_wave(_wavelet(-beat_R, r) or {}, usual, qrs)
-    if t is None and inverted:
-        t = _t_wave(waves, usual, qrs)
-    if p is None and t is None:
-        return None
-    notes = (NO_P,) * (p is None) + (NO_T,) * (t is None)
-    return Boundaries(qrs=qrs, p=p, t=t, rr_s=rr_s, notes=notes)
-
-
-def _median_rr(r_B: np.ndarray) -> int:
+def median_rr(r_B: np.ndarray) -> int:
+    """Return the median RR interval in samples, within `RR_LIMITS_S`; 0.8 s for a single beat."""
     rr = float(np.median(np.diff(r_B))) if r_B.size > 1 else 0.8 * FS_HZ
     return round(min(max(rr, RR_LIMITS_S[0] * FS_HZ), RR_LIMITS_S[1] * FS_HZ))
 
 
-def _median_beat(x_T: np.ndarray, r_B: np.ndarray, rr: int) -> np.ndarray | None:
-    """Return the median cycle of `rr` samples, R at ``BEFORE_R * rr`` and positive, peak 1, ends joined."""
-    start_B = r_B - round(BEFORE_R * rr)
-    start_B = start_B[(start_B >= 0) & (start_B + rr <= x_T.shape[0])]
-    if start_B.size == 0:
+def measure(x_T: np.ndarray, typical_K: np.ndarray, rr: int) -> Measured | None:
+    """Measure a record's typical beat of `rr` samples; None if it has no QRS."""
+    beat = typical_beat(x_T, typical_K, rr)
+    if beat is None:
         return None
-    beat_R = np.median(x_T[start_B[:, None] + np.arange(rr)], axis=0)
-    # Tiling must not add a step between two copies.
-    beat_R = beat_R - np.linspace(beat_R[0], beat_R[-1], rr)
-    height = beat_R[round(BEFORE_R * rr)]
-    return beat_R / height if abs(height) > 1e-3 else None
-
-
-def _wavelet(beat_R: np.ndarray, r: int) -> dict[str, float] | None:
-    """Delineate the tiled beat; return wave name -> seconds from R (NaN: not found), None if it fails."""
-    # Seconds to import, and not needed when windows come from the cache.
-    import neurokit2
-
-    rr = beat_R.shape[0]
-    copies = max(BEATS_GIVEN + 2, math.ceil(TILED_S * FS_HZ / rr))
-    # Not the first and last copies: their neighbours are missing. Its cost is per beat.
-    r_C = np.arange(1, BEATS_GIVEN + 1) * rr + r
-    try:
-        with warnings.catch_warnings():
-            # Its warnings (empty slices, too few peaks) say that a wave was not found: the NaN says so too.
-            warnings.simplefilter("ignore")
-            _, waves = neurokit2.ecg_delineate(
-                np.tile(beat_R, copies), r_C, sampling_rate=int(FS_HZ), method="dwt"
-            )
-    except Exception:
-        # Known crash modes (IndexError, KeyError, ValueError, ...) on unusual beats; the caller counts them.
+    qrs = find_qrs(beat)
+    if qrs[1] - qrs[0] < QRS_SHORTEST_S * FS_HZ:
         return None
-    middle = BEATS_GIVEN // 2
-    return {name: (float(values[middle]) - float(r_C[middle])) / FS_HZ for name, values in waves.items()}
+    usual = fixed_offsets(rr / FS_HZ)
+    on, off = (edge * FS_HZ for edge in _qrs(qrs, usual, EDGES))
+    return Measured(qrs, _find_p(beat, on), _find_t(beat, on, off))
 
 
-def _inverted_t(beat_R: np.ndarray, r: int, usual: Boundaries) -> bool:
-    """Return whether the largest deflection where the T wave is expected points down (R points up)."""
-    assert usual.t is not None
-    part = beat_R[r + round((usual.t[0] - 0.04) * FS_HZ) : r + round((usual.t[1] + 0.04) * FS_HZ)]
-    if part.size < 3:
-        return False
-    part = part - np.linspace(part[0], part[-1], part.size)
-    return bool(-part.min() > part.max())
-
-
-def _qrs(beat_R: np.ndarray, r: int) -> Span | None:
-    """Return where the steep part around R begins and ends, in seconds; None if that is no QRS.
-
-    An edge is where the smoothed slope stays under a small part of its largest value for 24 ms. (The
-    wavelet method's own QRS edges need a P wave and a T wave to be found, and are off by 39 and 22 ms on
-    average against QTDB's cardiologists, missing in one of five records; these by 10 and 11 ms, never missing,
-    but their threshold was chosen on LUDB and QTDB together, so that figure is in-sample.)
-    """
-    slope_R = np.convolve(np.abs(np.gradient(beat_R)), [0.25, 0.5, 0.25], mode="same")
-    first, last = (
-        max(0, r - round(QRS_REACH[0] * FS_HZ)),
-        min(slope_R.size - 1, r + round(QRS_REACH[1] * FS_HZ)),
+def _find_p(beat: Beat, on: float) -> Wave | None:
+    earliest = on - min(P_EARLIEST_S * FS_HZ, P_CYCLE * beat.x_R.size)
+    edges = earliest - BEYOND_S * FS_HZ, on
+    return find_wave(
+        beat,
+        Place(earliest, on - 2, P_PEAK * FS_HZ, P_SPREAD_S * FS_HZ, edges, P_FLANK_S * FS_HZ, smoothing=7),
     )
-    steep_R = slope_R > QRS_SLOPE * slope_R[first : last + 1].max()
-    on = _calm(steep_R, range(r - 3, first - 1, -1))
-    off = _calm(steep_R, range(r + 3, last + 1))
-    span = (on - r) / FS_HZ, (off - r) / FS_HZ
-    return span if span[1] - span[0] >= 0.04 else None
 
 
-def _calm(steep_R: np.ndarray, way: range) -> int:
-    """Return the last steep sample before the first `QRS_CALM` calm ones on the way; its end if there are none."""
-    run = 0
-    for i in way:
-        run = 0 if steep_R[i] else run + 1
-        if run == QRS_CALM:
-            return i - (QRS_CALM if way.step > 0 else -QRS_CALM)
-    return way[-1]
+def _find_t(beat: Beat, on: float, off: float) -> Wave | None:
+    root = math.sqrt(beat.x_R.size / FS_HZ)
+    latest = on + min((T_LATEST[0] * root + T_LATEST[1]) * FS_HZ, T_CYCLE * beat.x_R.size)
+    usual = (T_PEAK[0] * root + T_PEAK[1]) * FS_HZ
+    edges = off, latest + BEYOND_S * FS_HZ
+    first, flank = off + T_SOONEST_S * FS_HZ, T_FLANK * root * FS_HZ
+    return find_wave(beat, Place(first, latest, usual, T_SPREAD_S * FS_HZ, edges, flank, smoothing=9))
 
 
-def _p_wave(waves: dict[str, float], usual: Boundaries, qrs: Span) -> Span | None:
-    p = _span(waves, "ECG_P", (P_ON_EARLY, 0.0))
-    if p is None or not _near(p, usual.p, P_TOLERANCE):
+def place(measured: Measured, rr_s: float, edges: Mapping[str, Edge] = EDGES) -> Boundaries:
+    """Turn measurements into boundaries: in seconds, drawn towards the usual ones, and in order."""
+    usual = fixed_offsets(rr_s)
+    qrs = _qrs(measured.qrs, usual, edges)
+    heard = measured.p is not None and measured.p.snr >= FOUND_SNR
+    p = _wave(measured.p, "P", usual.p, edges) if heard else None
+    if p is not None:
+        p = p[0], min(p[1], qrs[0])
+        p = p if p[1] - p[0] >= P_SHORTEST_S else None
+    t = _wave(measured.t, "T", usual.t, edges)
+    if t is not None:
+        # The next QRS starts after this T wave ends.
+        t = max(t[0], qrs[1]), min(t[1], rr_s + qrs[0])
+        t = t if t[1] - t[0] >= T_SHORTEST_S else None
+    # Every heart that contracts repolarises, but one in atrial fibrillation has no P wave.
+    flat = t is not None and measured.t is not None and measured.t.snr < FOUND_SNR
+    notes = (NO_P,) * (p is None) + (NO_T,) * (t is None) + (FLAT_T,) * flat
+    return Boundaries(qrs=qrs, p=p, t=t, rr_s=rr_s, notes=notes)
+
+
+def _qrs(found: Span, usual: Boundaries, edges: Mapping[str, Edge]) -> Span:
+    on, off = edges["QRS on"], edges["QRS off"]
+    assert on.trust is not None
+    assert off.trust is not None
+    return _drawn(found[0], on, on.trust, usual.qrs[0]), _drawn(found[1], off, off.trust, usual.qrs[1])
+
+
+def _wave(found: Wave | None, name: str, usual: Span | None, edges: Mapping[str, Edge]) -> Span | None:
+    if found is None or usual is None:
         return None
-    p = (p[0], min(p[1], qrs[0]))
-    return p if 0.03 <= p[1] - p[0] else None
+    trust = found.snr**2 / (found.snr**2 + FOUND_SNR**2)
+    return (
+        _drawn(found.on, edges[f"{name} on"], trust, usual[0]),
+        _drawn(found.off, edges[f"{name} off"], trust, usual[1]),
+    )
 
 
-def _t_wave(waves: dict[str, float], usual: Boundaries, qrs: Span) -> Span | None:
-    t = _span(waves, "ECG_T", (T_ON_EARLY, T_OFF_LATE))
-    if t is None or not _near(t, usual.t, T_TOLERANCE):
-        return None
-    # The next QRS starts after this T wave ends.
-    t = (max(t[0], qrs[1]), min(t[1], usual.rr_s + qrs[0]))
-    return t if 0.05 <= t[1] - t[0] else None
-
-
-def _near(span: Span, usual: Span | None, tolerance: float) -> bool:
-    assert usual is not None
-    return abs(span[0] - usual[0]) <= tolerance and abs(span[1] - usual[1]) <= tolerance
-
-
-def _span(waves: dict[str, float], wave: str, correction: Span) -> Span | None:
-    """Return corrected onset and offset; an edge that is missing mirrors the other one about the peak."""
-    on, peak, off = (waves.get(f"{wave}_{part}", math.nan) for part in ("Onsets", "Peaks", "Offsets"))
-    on, off = on - correction[0], off + correction[1]
-    on = 2 * peak - off if math.isnan(on) else on
-    off = 2 * peak - on if math.isnan(off) else off
-    return (on, off) if on < off else None
+def _drawn(at: float, edge: Edge, trust: float, usual_s: float) -> float:
+    """Return a measured boundary (samples) in seconds, shifted and drawn towards the usual one."""
+    return usual_s + trust * (at / FS_HZ + edge.shift_s - usual_s)
 
 
 def component_codes(bounds: Boundaries, r_B: np.ndarray, samples: int) -> np.ndarray:

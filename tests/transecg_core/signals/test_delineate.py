@@ -104,15 +104,14 @@ def test_a_wave_that_was_not_found_is_undefined() -> None:
     ]
 
 
-def test_a_crash_of_the_method_is_counted_as_fallback(
-    make_ecg: MakeEcg, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def crash(*_args: object, **_kwargs: object) -> None:
-        raise IndexError("index 0 is out of bounds for axis 0 with size 0")
-
-    monkeypatch.setattr("neurokit2.ecg_delineate", crash)
-    x_T = clean(make_ecg()[0], 500.0)
-    r_B = detect(x_T)
+@pytest.mark.parametrize("signal", ["flat", "no whole beat", "one spike"])
+def test_no_beat_to_delineate_is_counted_as_fallback(signal: str) -> None:
+    x_T, r_B = np.zeros(2500), np.arange(200, 2400, 200)
+    if signal == "no whole beat":
+        r_B = np.array([20])
+        x_T[20] = 1.0
+    if signal == "one spike":
+        x_T[r_B] = 1.0
     bounds = delineate.delineate(x_T, r_B, r_B)
     assert bounds.notes == (delineate.FALLBACK,)
     assert bounds.p == delineate.fixed_offsets(bounds.rr_s).p
