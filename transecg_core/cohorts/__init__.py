@@ -132,9 +132,9 @@ def open_reader(
         If there is no such reader, or the folder holds nothing it can read.
     """
     if reader == FOLDER:
-        from transecg_core.cohorts import folder  # its file formats are needed by nobody else
+        from transecg_core.cohorts.folder import open_folder  # its file formats are needed by nobody else
 
-        return folder.open_folder(root, site, people, leads, columns)
+        return open_folder(root, site, people, leads, columns)
     if reader not in READERS:
         raise UserError(
             f"site '{site}': no reader named '{reader}'; there are {', '.join((*sorted(READERS), FOLDER))}"
