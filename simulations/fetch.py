@@ -126,6 +126,13 @@ def _offline(name: str, reader: Reader, target: Path, client: Client, error: Unr
     )
 
 
+def _lock(handle: int, target: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"{target}: another fetch is at work there; wait for it") from None
+
+
 @contextlib.contextmanager
 def _folder(target: Path, name: str, origin: Origin) -> Iterator[None]:
     """Make the folder and keep it to ourselves meanwhile."""
@@ -142,11 +149,9 @@ def _folder(target: Path, name: str, origin: Origin) -> Iterator[None]:
         raise UserError(f"{target}: can't be written ({error.strerror}); give another --data-root") from None
     try:
         # Released by the system when this process ends, however it ends.
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise UserError(f"{target}: another fetch is at work there; wait for it") from None
-    try:
+        with contextlib.suppress(OSError):
+            # Some network file systems can't lock a folder; checksums still tell what is right.
+            _lock(lock, target)
         yield
     finally:
         os.close(lock)

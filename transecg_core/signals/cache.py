@@ -4,31 +4,44 @@ An entry is a folder named by a hash of the site's inputs, of the code that cuts
 windows and of the libraries it uses: a change of any of them is another entry, so
 nothing ever has to be invalidated. An entry is written beside its place and moved
 there in one step, so that runs can share the cache and a killed writer leaves only a
-temporary folder that nobody reads.
+scratch folder that nobody reads. An entry that is damaged counts as absent and is built again.
+
+Beside the arrays lie ``meta.json`` (people and records: local), ``croissant.json`` (the dataset card)
+and ``entry.json`` (what the entry is, and the sizes and checksums of its files).
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.errors import UserError
-from transecg_core.signals.schema import RecordInfo, Skip, Windows
+from transecg_core.signals import card
+from transecg_core.signals.schema import WINDOW, RecordInfo, Skip, Windows
 from transecg_core.signals.windows import MAX_PER_RECORD, build_windows
 
 ARRAYS = tuple(field.name for field in fields(Windows) if field.name.endswith(("_N", "_NL", "_B")))
 LIBRARIES = ("numpy", "scipy", "sleepecg", "neurokit2", "pandas")
+PREFIX, SCRATCH = "windows-", ".writing-"
+META, MANIFEST, CARD = "meta.json", "entry.json", "croissant.json"
+GRACE_S = 10.0
+"""A scratch folder this young may belong to a writer that hasn't locked it yet."""
 
 
 def default_dir() -> Path:
@@ -67,57 +80,169 @@ def cached_windows(source: SiteSource, cache_dir: Path | None = None) -> Windows
     """
     root = default_dir() if cache_dir is None else cache_dir
     key = f"{source.name}\0{source.fingerprint}\0{preprocessing_version()}\0{MAX_PER_RECORD}"
-    entry = root / f"windows-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
-    if not entry.is_dir():
-        _store(build_windows(source), entry)
-    return _load(entry)
+    entry = root / f"{PREFIX}{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+    windows = load(entry)
+    if windows is None:
+        built = build_windows(source)
+        _store(source, built, entry)
+        windows = load(entry)
+        if windows is None:
+            # Somebody emptied the cache meanwhile: what was built is as good as what was stored.
+            return built
+    with contextlib.suppress(OSError):
+        # When it was last used, for pruning. A read-only cache keeps no such record, and works.
+        os.utime(entry)
+    return windows
 
 
-def _store(windows: Windows, entry: Path) -> None:
+def load(entry: Path) -> Windows | None:
+    """Return an entry's windows, or None if it isn't there or isn't whole.
+
+    Checked are the size of every file and the checksum of ``meta.json``, which costs nothing; the arrays'
+    checksums are kept in ``entry.json``.
+    """
+    try:
+        manifest = read_manifest(entry)
+        meta = json.loads((entry / META).read_text(encoding="utf-8"))
+        arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
+        if arrays["x_NL"].shape != (manifest["windows"], WINDOW):
+            return None
+        return Windows(
+            **arrays,
+            participants=tuple(meta["participants"]),
+            records=tuple(RecordInfo(**record) for record in meta["records"]),
+            skips=tuple(Skip(**skip) for skip in meta["skips"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+
+
+def read_manifest(entry: Path) -> dict[str, Any]:
+    """Return what an entry says it is.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError, TypeError
+        If it isn't there, or isn't whole.
+    """
+    manifest: dict[str, Any] = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
+    for name in (*(f"{array}.npy" for array in ARRAYS), META):
+        if (entry / name).stat().st_size != manifest["files"][name]["bytes"]:
+            raise ValueError(f"{name} is not as long as it was")
+    if _sha256(entry / META) != manifest["files"][META]["sha256"]:
+        raise ValueError(f"{META} has changed")
+    return manifest
+
+
+def _store(source: SiteSource, windows: Windows, entry: Path) -> None:
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=entry.parent))
+        sweep(entry.parent)
+        scratch = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=entry.parent))
     except OSError as error:
         raise UserError(f"cache: can't write {entry.parent} ({error.strerror}); set TRANSECG_CACHE") from None
     try:
-        for name in ARRAYS:
-            np.save(scratch / f"{name}.npy", getattr(windows, name), allow_pickle=False)
-        meta = {
-            "participants": windows.participants,
-            "records": [asdict(record) for record in windows.records],
-            "skips": [asdict(skip) for skip in windows.skips],
-        }
-        (scratch / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
-        _flush(path for path in scratch.iterdir())
-        _move(scratch, entry)
+        with _locked(scratch):
+            _write(source, windows, scratch)
+            _flush(scratch.iterdir())
+            _move(scratch, entry)
+            _flush([entry.parent])
     except OSError as error:
         raise UserError(f"cache: can't write {entry.parent} ({error.strerror}); set TRANSECG_CACHE") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def _write(source: SiteSource, windows: Windows, folder: Path) -> None:
+    for name in ARRAYS:
+        np.save(folder / f"{name}.npy", getattr(windows, name), allow_pickle=False)
+    meta = {
+        "participants": windows.participants,
+        "records": [asdict(record) for record in windows.records],
+        "skips": [asdict(skip) for skip in windows.skips],
+    }
+    (folder / META).write_text(json.dumps(meta), encoding="utf-8")
+    files = {
+        path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        for path in sorted(folder.iterdir())
+    }
+    built = datetime.now(UTC).isoformat(timespec="seconds")
+    written = card.describe(source, windows, files, preprocessing_version(), built)
+    (folder / CARD).write_text(json.dumps(written, indent=1, ensure_ascii=False), encoding="utf-8")
+    manifest = {
+        "site": source.name,
+        "kind": source.kind,
+        "participants": len(windows.participants),
+        "records": len(windows.records),
+        "windows": len(windows),
+        "built": built,
+        "preprocessing": preprocessing_version(),
+        "files": files,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
 def _flush(paths: Iterable[Path]) -> None:
-    """Put the files' contents on disk before the entry gets its name: a power cut leaves no half entry."""
+    """Put contents on disk before the entry gets its name: a power cut leaves no half entry."""
     for path in paths:
-        with path.open("rb") as handle:
-            os.fsync(handle.fileno())
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _move(scratch: Path, entry: Path) -> None:
     try:
         scratch.rename(entry)
     except OSError:
-        # Another run stored the same content first: its entry is as good as ours.
-        if not entry.is_dir():
-            raise
+        if load(entry) is not None:
+            # Another run stored the same content first: its entry is as good as ours.
+            return
+        # What stands there is damaged. It moves away whole, so that nobody finds half of it.
+        aside = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=entry.parent))
+        with contextlib.suppress(FileNotFoundError):
+            entry.rename(aside / entry.name)
+        shutil.rmtree(aside, ignore_errors=True)
+        scratch.rename(entry)
 
 
-def _load(entry: Path) -> Windows:
-    arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
-    meta = json.loads((entry / "meta.json").read_text(encoding="utf-8"))
-    return Windows(
-        **arrays,
-        participants=tuple(meta["participants"]),
-        records=tuple(RecordInfo(**record) for record in meta["records"]),
-        skips=tuple(Skip(**skip) for skip in meta["skips"]),
-    )
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Mark a scratch folder as in use; the system takes the mark away when this process ends, however."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            # Some network file systems can't lock a folder: there, left-over folders are never swept.
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def sweep(root: Path) -> int:
+    """Remove the scratch folders of writers that are gone; return how many."""
+    gone = [path for path in sorted(root.glob(f"{SCRATCH}*")) if _abandoned(path)]
+    for path in gone:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(gone)
+
+
+def _abandoned(scratch: Path) -> bool:
+    try:
+        handle = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        # Finished meanwhile, or no folder of ours.
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return time.time() - os.fstat(handle).st_mtime > GRACE_S
+    except OSError:
+        return False
+    finally:
+        os.close(handle)

@@ -94,9 +94,11 @@ def test_two_writers_agree(tmp_path: Path, make_recording: Make) -> None:
     source = Counted(make_recording()).source()
     windows = build_windows(source)
     entry = tmp_path / "windows-x"
-    cache._store(windows, entry)
-    cache._store(windows, entry)
+    cache._store(source, windows, entry)
+    first = entry.stat().st_ino
+    cache._store(source, windows, entry)
     assert [path.name for path in tmp_path.iterdir()] == ["windows-x"]
+    assert entry.stat().st_ino == first  # the first one stays
 
 
 def test_the_folder_can_be_chosen(
