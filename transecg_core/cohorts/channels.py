@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from transecg_core.cohorts.leads import LEADS, MV_PER_UNIT, LeadChoice, UnsafeRecord, lead_name
-from transecg_core.cohorts.wfdb_files import MAX_AMPLITUDE_MV, MAX_FS_HZ
+from transecg_core.cohorts.wfdb_files import MAX_AMPLITUDE_MV
+from transecg_core.cohorts.wfdb_headers import MAX_FS_HZ
 
 MAX_SAMPLES = 25_000_000
 """Longest channel decoded: 27 hours at 250 Hz."""

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from transecg_core.cohorts.channels import MAX_SAMPLES, Stated, agreed_rate, choose, in_millivolts
+from transecg_core.cohorts.channels import MAX_SAMPLES, RATE_TOLERANCE, Stated, agreed_rate, choose, in_millivolts
 from transecg_core.cohorts.leads import Decoded, LeadChoice, UnsafeRecord
 from transecg_core.cohorts.listing import locate
 
 MAX_BYTES = 1_000_000_000
 BLOCK = 1 << 20
-"""Bytes read at a time; no line may be longer."""
+"""Bytes read at a time."""
+MAX_LINE = 20_000
 MAX_COLUMNS = 256
 TIME = "time"
 """Name of the column of seconds, if there is one."""
@@ -93,10 +94,8 @@ def _first_line(path: Path, line: str) -> CsvHeader:
         if len({cell.lower() for cell in cells}) < len(cells):
             raise UnsafeRecord("record: CSV has two columns of one name")
         return CsvHeader(path, tuple(cells), separator, named=True)
-    if _DECIMAL_COMMA.fullmatch(line):
-        raise UnsafeRecord("record: decimal comma; write numbers with a point")
     if len(cells) > 1:
-        raise UnsafeRecord("record: CSV has several columns and no header with their names")
+        raise UnsafeRecord("record: CSV has several columns and no header with their names, or decimal commas")
     return CsvHeader(path, ("",), separator, named=False)
 
 
@@ -143,10 +142,10 @@ def _rate(stated: Stated, time_T: np.ndarray | None) -> float:
         raise UnsafeRecord("record: column 'time' has gaps or goes back")
     if np.abs(time_T - even_T).max() > MAX_JITTER_S:
         raise UnsafeRecord("record: column 'time' is not uniform to 1 ms")
-    rate = 1.0 / float(step)
+    rate = agreed_rate(stated, 1.0 / float(step))
     whole = float(round(rate))
     # Stamps are rounded; nobody samples at 359.98 Hz.
-    return agreed_rate(stated, stated.fs_hz or (whole if abs(whole - rate) < 1e-3 * rate else rate))
+    return stated.fs_hz or (whole if abs(whole - rate) < RATE_TOLERANCE * rate else rate)
 
 
 def _blocks(header: CsvHeader, columns: list[int]) -> Iterator[np.ndarray]:
@@ -177,6 +176,8 @@ def _lines(header: CsvHeader) -> Iterator[list[bytes]]:
             if end == 0 and len(block) >= BLOCK:
                 raise UnsafeRecord("record: a CSV line is too long")
             lines, rest = block[:end].splitlines(), block[end:]
+            if max(map(len, lines), default=0) > MAX_LINE:
+                raise UnsafeRecord("record: a CSV line is too long")
             yield lines[1:] if first and header.named and lines else lines
             first = first and not lines
     lines = rest.splitlines()
@@ -202,7 +203,7 @@ def _why(header: CsvHeader, lines: list[str]) -> str:
         cells = line.split(header.separator)
         if not line.strip():
             return "record: blank line among the samples"
-        if any(_DECIMAL_COMMA.fullmatch(cell) for cell in (*cells, line)):
+        if any(_DECIMAL_COMMA.fullmatch(cell) for cell in ([line] if len(header.labels) == 1 else cells)):
             return "record: decimal comma; write numbers with a point"
         if len(cells) != len(header.labels):
             return "record: CSV rows of different lengths"

@@ -20,7 +20,7 @@ from transecg_core.cohorts.listing import TABLE, named, shown
 from transecg_core.cohorts.reader import OLDEST, parse_age, parse_sex
 from transecg_core.cohorts.schema import Diagnosis, Sex
 from transecg_core.cohorts.table_text import TableError, read_cells
-from transecg_core.cohorts.wfdb_files import MAX_FS_HZ
+from transecg_core.cohorts.wfdb_headers import MAX_FS_HZ
 
 MAX_SESSION = 9999
 AGE_UNKNOWN = "record kept: age unknown"
