@@ -15,13 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from transecg_core.cohorts.people import described
 from transecg_core.cohorts.reader import (
     Entry,
     Reader,
     header_or_skip,
     natural,
-    parse_age,
-    parse_sex,
     records_in,
 )
 from transecg_core.cohorts.schema import Origin
@@ -53,7 +52,8 @@ def _person(root: Path, person: str) -> list[Entry]:
         header, skip = header_or_skip(root, record)
         entry = Entry(participant=person, session=1, record=record, skip=skip)
         if header is not None:
-            entry = replace(entry, age=parse_age(header.field("Age")), sex=parse_sex(header.field("Sex")))
+            age, sex, notes = described(header.field("Age"), header.field("Sex"))
+            entry = replace(entry, age=age, sex=sex, notes=notes)
             day = _day(header.field("ECG date"))
             if day is None:
                 entry = replace(entry, skip="record: recording date unknown")

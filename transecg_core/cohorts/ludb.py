@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from transecg_core.cohorts.reader import Entry, Reader, header_or_skip, parse_age, parse_sex, records_in
+from transecg_core.cohorts.people import described
+from transecg_core.cohorts.reader import Entry, Reader, header_or_skip, records_in
 from transecg_core.cohorts.schema import Diagnosis, Origin
 from transecg_core.cohorts.wfdb_files import Header
 
@@ -31,8 +32,8 @@ def _entry(root: Path, record: str) -> Entry:
     participant = record.rpartition("/")[2]
     if header is None:
         return Entry(participant, 1, record, skip=skip)
-    age, sex = parse_age(header.field("<age>")), parse_sex(header.field("<sex>"))
-    return Entry(participant, 1, record, age, sex, _diagnosis(header))
+    age, sex, notes = described(header.field("<age>"), header.field("<sex>"))
+    return Entry(participant, 1, record, age, sex, _diagnosis(header), notes=notes)
 
 
 def _diagnosis(header: Header) -> Diagnosis | None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from transecg_core.cohorts import wfdb_files
-from transecg_core.cohorts.reader import Entry, Reader, header_or_skip, parse_age, parse_sex, records_in
-from transecg_core.cohorts.schema import BEATS, UNKNOWN, Labels, Origin, Sex
+from transecg_core.cohorts.people import described
+from transecg_core.cohorts.reader import Entry, Reader, header_or_skip, records_in
+from transecg_core.cohorts.schema import BEATS, UNKNOWN, Labels, Origin
 
 SAME_PERSON = {"202": ("201", 2)}
 """Record -> (participant, session) where they aren't (record, 1)."""
@@ -37,15 +38,14 @@ def _entry(root: Path, record: str) -> Entry:
     header, skip = header_or_skip(root, record)
     participant, session = SAME_PERSON.get(record, (record, 1))
     first = header.comments[0] if header is not None and header.comments else ""
-    age, sex = age_and_sex(first)
-    return Entry(participant, session, record, age, sex, skip=skip)
+    age, sex, notes = described(*age_and_sex(first))
+    return Entry(participant, session, record, age, sex, skip=skip, notes=notes)
 
 
-def age_and_sex(comment: str) -> tuple[float | None, Sex | None]:
-    """Return age and sex from MIT-BIH's form of comment: ``69 M 1085 1629 x1``."""
-    match = re.match(r"(-?\d+)\s+([MF])\b", comment)
-    age, sex = match.groups() if match else (None, None)
-    return parse_age(age), parse_sex(sex)
+def age_and_sex(comment: str) -> tuple[str | None, str | None]:
+    """Return the words for age and sex in MIT-BIH's form of comment: ``69 M 1085 1629 x1``."""
+    match = re.match(r"(\S+)\s+(\S+)\b", comment)
+    return (match[1], match[2]) if match else (None, None)
 
 
 def read_beats(root: Path, entry: Entry) -> Labels:

@@ -1,17 +1,54 @@
-"""What the records of one person say about that person, taken together."""
+"""What records say about people: ages and sexes in all their spellings, and contradictions between records."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from transecg_core.cohorts.schema import Sex
 
 if TYPE_CHECKING:
     from transecg_core.cohorts.reader import Entry
 
 TWO_SEXES = "person: two sexes in the data"
 YOUNGER = "person: younger at a later session"
+AGE_UNKNOWN, SEX_UNKNOWN = "record kept: age unknown", "record kept: sex unknown"
+AGE_HIDDEN = "record kept: age given as 90 or older"
+OLDEST = 90.0
+"""Ages over 89 are hidden in public data (``>89``, 300): they read as 90."""
+
+
+def parse_age(text: str | None) -> float | None:
+    """Return an age in years; None for anything that isn't one (absent, ``-``, -1, words)."""
+    text = (text or "").strip()
+    if text.startswith(">"):
+        return OLDEST if text[1:].strip() == "89" else None
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", text):
+        return None
+    age = float(text)
+    return OLDEST if age == 300 else age if age <= 120 else None
+
+
+def parse_sex(text: str | None) -> Sex | None:
+    """Return the sex, from a letter or a word in any case; None if not known."""
+    word = (text or "").strip().lower()
+    return "F" if word in ("f", "female") else "M" if word in ("m", "male") else None
+
+
+def described(age: str | None, sex: str | None) -> tuple[float | None, Sex | None, tuple[str, ...]]:
+    """Return age, sex, and what to note about them, from a record's own words."""
+    years, letter = parse_age(age), parse_sex(sex)
+    notes: list[str] = []
+    if years is None:
+        notes.append(AGE_UNKNOWN)
+    elif years == OLDEST and not re.fullmatch(r"90(\.0+)?", (age or "").strip()):
+        notes.append(AGE_HIDDEN)
+    if letter is None:
+        notes.append(SEX_UNKNOWN)
+    return years, letter, tuple(notes)
 
 
 def agreed(entries: Iterable[Entry], person: Callable[[str], str]) -> list[Entry]:

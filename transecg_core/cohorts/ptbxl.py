@@ -17,8 +17,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from transecg_core.cohorts.reader import Entry, Reader, natural, parse_age
-from transecg_core.cohorts.schema import Diagnosis, Origin, Sex
+from transecg_core.cohorts.people import described
+from transecg_core.cohorts.reader import Entry, Reader, natural
+from transecg_core.cohorts.schema import Diagnosis, Origin
 
 TABLE, STATEMENTS = "ptbxl_database.csv", "scp_statements.csv"
 NEEDED = ("ecg_id", "patient_id", "age", "sex", "recording_date", "scp_codes", "filename_lr")
@@ -28,6 +29,8 @@ DROPPED_REASON = "record: duplicate waveform (known)"
 SAME_PERSON = {"16723": "16690"}
 """Records 145 and 463 are one waveform under two patient ids."""
 
+NO_CODES = "record kept: scp_codes can't be read, so no diagnosis"
+SEXES = {"0": "M", "1": "F"}
 MAX_TABLE_BYTES = 100_000_000
 
 _PATH = re.compile(r"records100/[0-9]{5}/[0-9]{5}_lr")
@@ -86,15 +89,17 @@ def _whole(text: str) -> str:
 
 
 def _entry(row: _Row, session: int, diagnostic: Mapping[str, str]) -> Entry:
-    sexes: dict[str, Sex] = {"0": "M", "1": "F"}
+    age, sex, notes = described(row.age, SEXES.get(_whole(row.sex)))
+    diagnosis, readable = _diagnosis(row.codes, diagnostic)
     return Entry(
         participant=row.patient,
         session=session,
         record=row.record,
-        age=parse_age(row.age),
-        sex=sexes.get(_whole(row.sex)),
-        diagnosis=_diagnosis(row.codes, diagnostic),
+        age=age,
+        sex=sex,
+        diagnosis=diagnosis,
         skip=_refused(row),
+        notes=notes if readable else (*notes, NO_CODES),
     )
 
 
@@ -114,19 +119,18 @@ def _diagnostic_class(root: Path) -> dict[str, str]:
     return {line[""]: line["diagnostic_class"] for line in lines if line["diagnostic"] in ("1", "1.0")}
 
 
-def _diagnosis(codes: str, diagnostic: Mapping[str, str]) -> Diagnosis | None:
+def _diagnosis(codes: str, diagnostic: Mapping[str, str]) -> tuple[Diagnosis | None, bool]:
+    """Return the diagnosis, and whether the statements could be read."""
     try:
         statements = ast.literal_eval(codes)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return None
-    found = (
-        {diagnostic[code] for code in statements if code in diagnostic}
-        if isinstance(statements, dict)
-        else set()
-    )
+        return None, False
+    if not isinstance(statements, dict):
+        return None, False
+    found = {diagnostic[code] for code in statements if code in diagnostic}
     if "NORM" in found:
-        return "normal" if len(found) == 1 else None
-    return "abnormal" if found else None
+        return ("normal" if len(found) == 1 else None), True
+    return ("abnormal" if found else None), True
 
 
 ORIGIN = Origin(

@@ -17,8 +17,9 @@ import re
 from pathlib import Path
 
 from transecg_core.cohorts.mitdb import age_and_sex, read_beats
-from transecg_core.cohorts.reader import Entry, Reader, header_or_skip, parse_age, parse_sex, records_in
-from transecg_core.cohorts.schema import Labels, Origin, Sex
+from transecg_core.cohorts.people import described
+from transecg_core.cohorts.reader import Entry, Reader, header_or_skip, records_in
+from transecg_core.cohorts.schema import Labels, Origin
 from transecg_core.cohorts.wfdb_files import Header
 
 NO_BEAT_LABELS = "record kept: no .atr file, so no beat labels"
@@ -43,15 +44,16 @@ def _index(root: Path) -> list[Entry]:
 
 def _entry(root: Path, record: str) -> Entry:
     header, skip = header_or_skip(root, record)
-    age, sex = _age_and_sex(header) if header is not None else (None, None)
-    notes = () if _has_beats(root, record) else (NO_BEAT_LABELS,)
+    age, sex, notes = described(*(_age_and_sex(header) if header is not None else (None, None)))
+    if not _has_beats(root, record):
+        notes = (*notes, NO_BEAT_LABELS)
     return Entry(record, 1, record, age, sex, skip=skip, notes=notes)
 
 
-def _age_and_sex(header: Header) -> tuple[float | None, Sex | None]:
+def _age_and_sex(header: Header) -> tuple[str | None, str | None]:
     first = header.comments[0] if header.comments else ""
     if match := re.fullmatch(r"Age:\s*(\S+)\s+Sex:\s*(\S+)", first):
-        return parse_age(match[1]), parse_sex(match[2])
+        return match[1], match[2]
     return age_and_sex(first)
 
 

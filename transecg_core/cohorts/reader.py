@@ -16,13 +16,13 @@ from transecg_core.cohorts import condition, wfdb_files
 from transecg_core.cohorts.fingerprint import DUPLICATE as DUPLICATE
 from transecg_core.cohorts.fingerprint import fingerprint
 from transecg_core.cohorts.leads import EVERY_LEAD, Decoded, LeadChoice, UnsafeRecord
+from transecg_core.cohorts.people import OLDEST as OLDEST
 from transecg_core.cohorts.people import agreed
+from transecg_core.cohorts.people import parse_age as parse_age
+from transecg_core.cohorts.people import parse_sex as parse_sex
 from transecg_core.cohorts.schema import Diagnosis, Labels, Origin, Recording, Sex, SiteSource, SkipLog
 from transecg_core.cohorts.wfdb_files import Header
 from transecg_core.errors import UserError
-
-OLDEST = 90.0
-"""Ages over 89 are hidden in public data (``>89``, 300): they read as 90."""
 
 
 @dataclass(frozen=True)
@@ -130,23 +130,6 @@ def natural(text: str) -> tuple[tuple[int, int | str], ...]:
     return tuple(
         (0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", text) if part
     )
-
-
-def parse_age(text: str | None) -> float | None:
-    """Return an age in years; None for anything that isn't one (absent, ``-``, -1, words)."""
-    text = (text or "").strip()
-    if text.startswith(">"):
-        return OLDEST if text[1:].strip() == "89" else None
-    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", text):
-        return None
-    age = float(text)
-    return OLDEST if age == 300 else age if age <= 120 else None
-
-
-def parse_sex(text: str | None) -> Sex | None:
-    """Return the sex, from a letter or a word in any case; None if not known."""
-    word = (text or "").strip().lower()
-    return "F" if word in ("f", "female") else "M" if word in ("m", "male") else None
 
 
 def records_in(root: Path, folder: str = "") -> list[str]:

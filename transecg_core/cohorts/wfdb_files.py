@@ -262,17 +262,24 @@ def read_annotations(root: Path, record: str, extension: str) -> tuple[np.ndarra
     Raises
     ------
     UnsafeRecord
-        If it is missing, too big, outside `root`, or can't be decoded.
+        If it is missing, empty, too big, outside `root`, can't be decoded, or marks places that the record
+        doesn't have.
     """
     import wfdb
 
     if not _EXTENSION.fullmatch(extension):
         raise UnsafeRecord("record: annotation extension is not a plain one")
     path = inside(root, f"{record}.{extension}")
+    samples = read_header(root, record).samples
     if path.stat().st_size > MAX_ANNOTATION_BYTES:
         raise UnsafeRecord("record: annotation file too long")
     try:
         notes = wfdb.rdann(str(path.with_suffix("")), extension)
     except (ValueError, IndexError, KeyError, TypeError, OSError) as error:
         raise UnsafeRecord(f"record: annotations can't be decoded ({type(error).__name__})") from None
-    return np.asarray(notes.sample, dtype=np.int64), list(notes.symbol or [])
+    sample_A = np.asarray(notes.sample, dtype=np.int64)
+    if sample_A.size == 0:
+        raise UnsafeRecord("record: annotation file empty")
+    if sample_A[0] < 0 or sample_A[-1] >= samples or (np.diff(sample_A) < 0).any():
+        raise UnsafeRecord("record: annotations outside the record or out of order")
+    return sample_A, list(notes.symbol or [])

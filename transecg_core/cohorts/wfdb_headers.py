@@ -16,6 +16,8 @@ from transecg_core.cohorts.leads import UnsafeRecord
 
 MAX_SIGNALS = 16
 MAX_FS_HZ = 10_000.0
+MAX_SAMPLES = 50_000_000
+"""A day at 500 Hz is 43 million."""
 GAIN_BOUNDS = (1e-3, 1e9)
 DEFAULT_GAIN = 200.0
 """What header(5) says of a signal without a gain, or with gain 0."""
@@ -117,7 +119,7 @@ def _record_line(words: list[str], stem: str) -> tuple[int, float, int]:
     if not (_COUNT.fullmatch(words[1]) and _COUNT.fullmatch(words[3]) and rate):
         raise UnsafeRecord("record: header's first line is malformed")
     count, fs_hz, samples = int(words[1]), float(rate[1]), int(words[3])
-    if not (1 <= count <= MAX_SIGNALS and 0 < fs_hz <= MAX_FS_HZ and samples >= 1):
+    if not (1 <= count <= MAX_SIGNALS and 0 < fs_hz <= MAX_FS_HZ and 1 <= samples <= MAX_SAMPLES):
         raise UnsafeRecord("record: header's signal count, rate or length is out of bounds")
     return count, fs_hz, samples
 

@@ -1,3 +1,4 @@
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transecg_core.cohorts import READERS, open_reader, open_site
+from transecg_core.cohorts import READERS, open_reader, open_site, ptbxl
 from transecg_core.cohorts.ecgiddb import OPENING_CUT, cut_opening
+from transecg_core.cohorts.people import AGE_HIDDEN, AGE_UNKNOWN, SEX_UNKNOWN, TWO_SEXES, YOUNGER
+from transecg_core.cohorts.ptbxl import NO_CODES
+from transecg_core.cohorts.qtdb import NO_BEAT_LABELS
 from transecg_core.cohorts.reader import DUPLICATE, natural, parse_age, parse_sex
 from transecg_core.cohorts.schema import BEATS, UNKNOWN, Recording, SkipLog
 from transecg_core.config import parse
@@ -66,7 +70,7 @@ def test_natural_order_counts() -> None:
 
 def test_ecgiddb(ecgiddb_folder: Path) -> None:
     recordings, skipped = read("ecgiddb", ecgiddb_folder)
-    assert skipped == {}
+    assert skipped == {AGE_UNKNOWN: 1}
     assert [(r.participant, r.record, r.session) for r in recordings] == [
         ("Person_01", "Person_01/rec_1", 1),
         ("Person_01", "Person_01/rec_2", 1),
@@ -92,6 +96,7 @@ def test_ecgiddb_damage(ecgiddb_folder: Path, write_record: Write) -> None:
     assert [r.record for r in recordings if r.participant == "Person_03"] == ["Person_03/rec_1"]
     assert recordings[-1].signal_mv.size == 5000 - 1024
     assert skipped == {
+        AGE_UNKNOWN: 1,
         OPENING_CUT: 1,
         "record: corrupt samples (beyond 20 mV)": 1,
         "record: recording date unknown": 1,
@@ -123,7 +128,7 @@ def test_mitdb(tmp_path: Path, write_record: Write) -> None:
         ("201", 1, "201"),
         ("201", 2, "202"),
     ]
-    assert skipped == {"record: .atr file missing": 1}
+    assert skipped == {AGE_UNKNOWN: 1, "record: .atr file missing": 1}
     assert [(r.age, r.sex, r.lead) for r in recordings[:2]] == [(69.0, "M", "MLII"), (None, "M", "MLII")]
     classes = recordings[0].labels.beat_class_B
     assert classes is not None
@@ -144,7 +149,7 @@ def test_ludb(tmp_path: Path, write_record: Write) -> None:
         about = ("<age>: >89" if name == "10" else "<age>: 51", "<sex>: F", "<diagnoses>:", *lines)
         write_record(tmp_path / "data", name, leads=("i", "ii"), comments=about, seed=seed)
     recordings, skipped = read("ludb", tmp_path)
-    assert skipped == {}
+    assert skipped == {AGE_HIDDEN: 1}
     assert [(r.participant, r.age, r.sex, r.lead, r.labels.diagnosis) for r in recordings] == [
         ("1", 51.0, "F", "I", "normal"),
         ("2", 51.0, "F", "I", "abnormal"),
@@ -162,10 +167,57 @@ def test_ptbxl(ptbxl_folder: Path) -> None:
         ("15709", 2, 57.0, "F", "abnormal"),
         ("16723", 1, 40.0, "M", None),
     ]
-    assert skipped == {"record: duplicate waveform (known)": 1}
+    assert skipped == {AGE_HIDDEN: 1, AGE_UNKNOWN: 1, NO_CODES: 1, "record: duplicate waveform (known)": 1}
     source = open_reader("ptbxl", ptbxl_folder, "ptbxl")
     assert source.person("16723") == source.person("16690") == "ptbxl/16690"
     assert source.person("13243") == "ptbxl/13243"
+
+
+def test_qtdb(tmp_path: Path, write_record: Write) -> None:
+    options = {"fs_hz": 250, "seconds": 15.0, "beat_symbols": "NV"}
+    comments = {
+        "sel100": ("69 M 1085 1629 x1", "Aldomet"),
+        "sele0104": ("Age: 47  Sex: M",),
+        "sele0166": ("Age: -  Sex: -",),
+    }
+    leads = {"sel100": ("MLII", "V5"), "sele0104": ("CM5", "CC5"), "sele0166": ("D3", "ECG1")}
+    for seed, record in enumerate(comments):
+        write_record(tmp_path, record, comments=comments[record], leads=leads[record], seed=seed, **options)
+    header = tmp_path / "sel100.hea"
+    header.write_text(header.read_text().replace("2 250 ", "2 250/360 "))
+    write_record(tmp_path, "sele0999", leads=("X", "Y"), seed=7, **options)
+    write_record(tmp_path, "sel30", leads=("ECG1", "ECG2"), fs_hz=250, seconds=15.0, seed=8)
+    recordings, skipped = read("qtdb", tmp_path)
+    assert [(r.record, r.session, r.fs_hz, r.lead, r.age, r.sex) for r in recordings] == [
+        ("sel30", 1, 250.0, "ECG", None, None),
+        ("sel100", 1, 250.0, "MLII", 69.0, "M"),
+        ("sele0104", 1, 250.0, "V5", 47.0, "M"),
+        ("sele0166", 1, 250.0, "III", None, None),
+    ]
+    assert [r.labels.beat_class_B is not None for r in recordings] == [False, True, True, True]
+    assert skipped == {
+        AGE_UNKNOWN: 2,
+        SEX_UNKNOWN: 2,
+        NO_BEAT_LABELS: 1,
+        "record kept: lead CM5 read as V5": 1,
+        "record kept: lead D3 read as III": 1,
+        "record: no known lead in millivolts": 1,
+    }
+
+
+def test_who_is_in_two_datasets_is_one_person_whatever_the_sites_are_called(
+    tmp_path: Path, write_record: Write
+) -> None:
+    for folder, record in (("mitdb", "100"), ("mitdb", "101"), ("qtdb", "sel100"), ("qtdb", "sel116")):
+        write_record(tmp_path / folder, record, beat_symbols="N", seed=len(record))
+    tapes = open_reader("mitdb", tmp_path / "mitdb", "clinic")
+    intervals = open_reader("qtdb", tmp_path / "qtdb", "mitdb")
+    assert tapes.person("100") == intervals.person("sel100") == "physionet:mitdb/100"
+    assert tapes.person("101") == "clinic/101"
+    assert intervals.person("sel116") == "physionet:mitdb/116"
+    # A site may be called mitdb and hold somebody else as 100.
+    assert intervals.person("100") == "mitdb/100"
+    assert tapes.people == intervals.people == 2
 
 
 def test_identical_files_are_used_once(ptbxl_folder: Path) -> None:
@@ -249,3 +301,98 @@ def test_a_folder_becomes_windows(ecgiddb_folder: Path) -> None:
     assert windows.participants == ("Person_01", "Person_02")
     assert len(windows.records) == 4
     assert len(windows) >= 4 * 8
+
+
+def test_two_sexes_leave_none_and_growing_younger_is_noted(ecgiddb_folder: Path, write_record: Write) -> None:
+    person = ecgiddb_folder / "Person_01"
+    about = ("Age: 24", "Sex: female", "ECG date: 04.02.2005")
+    write_record(person, "rec_11", leads=("ECG I",), comments=about, seed=21)
+    recordings, skipped = read("ecgiddb", ecgiddb_folder)
+    assert [(r.age, r.sex) for r in recordings if r.participant == "Person_01"] == [(25.0, None)] * 3 + [
+        (24.0, None)
+    ]
+    assert [r.sex for r in recordings if r.participant == "Person_02"] == ["F"]
+    assert skipped == {AGE_UNKNOWN: 1, TWO_SEXES: 4, YOUNGER: 1}
+
+
+def test_two_sexes_under_two_ids_of_one_person(ptbxl_folder: Path) -> None:
+    table = ptbxl_folder / "ptbxl_database.csv"
+    rows = (
+        table.read_text().replace("145,16690.0,40.0,,", "146,16690.0,40.0,1,").replace("00145_lr", "00146_lr")
+    )
+    table.write_text(rows)
+    for path in (ptbxl_folder / "records100" / "00000").glob("00145_lr.*"):
+        target = path.with_name(path.name.replace("145", "146"))
+        target.write_bytes(path.read_bytes().replace(b"00145", b"00146"))
+    recordings, skipped = read("ptbxl", ptbxl_folder)
+    assert {r.sex for r in recordings if r.participant in ("16690", "16723")} == {None}
+    assert skipped[TWO_SEXES] == 2
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+def test_every_dataset_says_where_it_comes_from(name: str) -> None:
+    origin = READERS[name].origin
+    assert origin is not None
+    assert re.fullmatch(r"https://physionet\.org/content/[a-z-]+/\d\.\d\.\d/", origin.url)
+    assert origin.doi.startswith("10.13026/")
+    assert origin.licence_url.startswith("https://")
+    assert 1 < origin.megabytes < 1000
+    assert len(origin.quirks) >= 4
+    assert all(quirk.endswith(".") and "\n" not in quirk for quirk in origin.quirks)
+
+
+def test_qtdb_can_be_named_but_is_none_of_the_default_sites() -> None:
+    options = {"cohort": "real", "data-root": "x"}
+    assert "qtdb" not in parse(options).site_names
+    assert parse({**options, "sites": "mitdb,qtdb"}).site_names == ("mitdb", "qtdb")
+
+
+@given(st.text(max_size=60) | st.from_regex(r"\{('[A-Z]+'|\[\]|\{\}): [0-9.]+\}", fullmatch=True))
+def test_any_statement_is_a_diagnosis_or_unreadable(codes: str) -> None:
+    diagnosis, readable = ptbxl._diagnosis(codes, {"NORM": "NORM", "IMI": "MI"})
+    assert diagnosis is None or readable
+
+
+def test_a_folder_that_leads_out_is_not_even_listed(tmp_path: Path, write_record: Write) -> None:
+    write_record(tmp_path / "outside", "secret")
+    for name in ("ludb", "ecgiddb"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "ludb" / "data").symlink_to(tmp_path / "outside")
+    (tmp_path / "ecgiddb" / "Person_01").symlink_to(tmp_path / "outside")
+    with pytest.raises(UserError, match="data lies outside the dataset's folder"):
+        open_reader("ludb", tmp_path / "ludb", "clinic")
+    with pytest.raises(UserError, match="folder can't be read or lies outside") as caught:
+        open_reader("ecgiddb", tmp_path / "ecgiddb", "clinic")
+    assert "secret" not in str(caught.value)
+
+
+def test_the_fingerprint_follows_the_files_that_headers_name(tmp_path: Path, write_record: Write) -> None:
+    header = write_record(tmp_path, "100", beat_symbols="N")
+    header.write_text(header.read_text().replace("100.dat", "other.dat"))
+    other = header.with_suffix(".dat").rename(tmp_path / "other.dat")
+    first = open_reader("mitdb", tmp_path, "clinic").fingerprint
+    raw = bytearray(other.read_bytes())
+    raw[1000] ^= 1
+    other.write_bytes(bytes(raw))
+    assert open_reader("mitdb", tmp_path, "clinic").fingerprint != first
+
+
+@pytest.mark.parametrize(
+    ("signal", "reason"),
+    [
+        (np.zeros(5000), "record: flat"),
+        (np.where(np.arange(5000) % 4, 1.0, 0.1 * np.sin(np.arange(5000))), "record: railed"),
+        (np.minimum(np.sin(np.arange(5000) / 40), 0.9), "record kept: clipped"),
+        (np.sin(np.arange(5000) / 40), ""),
+    ],
+    ids=["flat", "railed", "clipped", "sound"],
+)
+def test_leads_that_were_not_recorded(
+    tmp_path: Path, write_record: Write, signal: np.ndarray, reason: str
+) -> None:
+    write_record(tmp_path, "100", beat_symbols="N", comments=("69 M",))
+    write_record(tmp_path, "101", signal=signal, beat_symbols="N", comments=("69 M",))
+    recordings, skipped = read("mitdb", tmp_path)
+    assert ("101" in {r.record for r in recordings}) == (not reason.startswith("record:"))
+    assert len(skipped) == bool(reason)
+    assert all(said.startswith(reason) for said in skipped)
