@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 from sleepecg.heartbeats import detect_heartbeats
 
 from transecg_core.cohorts.schema import UNKNOWN
@@ -15,9 +16,24 @@ REFRACTORY = round(0.2 * FS_HZ)
 MATCH = round(0.15 * FS_HZ)
 """A detection within this distance (samples) of a reference beat is that beat (EC57's 150 ms)."""
 
+NEIGHBOURS = 17
+"""Beats (odd) whose medians say what is usual around a beat."""
+WEAK = 0.25
+"""A peak this much lower than its neighbours is no R peak: a P wave of a blocked beat, mostly."""
+LONG_GAP = 1.5
+"""An RR interval this much longer than its neighbours is searched for a beat that was missed."""
+GAP_MARGIN = round(0.3 * FS_HZ)
+"""The search keeps this far (samples) from the beats at the gap's ends: their T waves are there."""
+MISSED_HEIGHT, MISSED_SLOPE = 0.5, 0.25
+"""What a missed beat must have of its neighbours' height and of their steepest slope; ectopic beats are
+as high as others, but less steep, and T waves less steep still."""
+
 
 def detect(x_T: np.ndarray) -> np.ndarray:
-    """Find R peaks: sleepecg, then the largest absolute value within 50 ms.
+    """Find R peaks: sleepecg's, moved to the largest absolute value within 50 ms, and checked.
+
+    Neighbours are the measure: peaks far lower are dropped, and the largest steep deflection in an
+    interval far longer is added. Neither sign nor scale of the signal matters.
 
     Parameters
     ----------
@@ -37,7 +53,42 @@ def detect(x_T: np.ndarray) -> np.ndarray:
     around_BK = np.clip(found_B[:, None] + np.arange(-SNAP, SNAP + 1), 0, x_T.shape[0] - 1)
     best_B = np.abs(x_T[around_BK]).argmax(axis=1)
     snapped_B = np.unique(around_BK[np.arange(found_B.size), best_B])
-    return _refractory(snapped_B, np.abs(x_T))
+    height_T = np.abs(x_T)
+    peak_B = _refractory(snapped_B, height_T)
+    # Where P waves were taken for half the beats, the missed ones must come in before all the P waves go.
+    return _high(_with_missed(_high(peak_B, height_T), height_T), height_T)
+
+
+def _usual(value_B: np.ndarray) -> np.ndarray:
+    """Return the median over each beat and its neighbours, (B,)."""
+    if value_B.size <= NEIGHBOURS:
+        return np.full(value_B.size, np.median(value_B) if value_B.size else 0.0)
+    padded_B = np.pad(value_B, NEIGHBOURS // 2, mode="reflect")
+    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded_B, NEIGHBOURS), axis=1))
+
+
+def _high(peak_B: np.ndarray, height_T: np.ndarray) -> np.ndarray:
+    return np.asarray(peak_B[height_T[peak_B] >= WEAK * _usual(height_T[peak_B])])
+
+
+def _with_missed(peak_B: np.ndarray, height_T: np.ndarray) -> np.ndarray:
+    """Add the beats that were missed in intervals much longer than their neighbours."""
+    if peak_B.size < 3:
+        return peak_B
+    slope_T = maximum_filter1d(np.abs(np.gradient(height_T)), 2 * SNAP + 1)
+    high_B, steep_B = _usual(height_T[peak_B]), _usual(slope_T[peak_B])
+    gap_B = np.diff(peak_B)
+    missed = []
+    for b in np.flatnonzero(gap_B > LONG_GAP * _usual(gap_B)):
+        start, stop = peak_B[b] + GAP_MARGIN, peak_B[b + 1] - GAP_MARGIN
+        while stop > start:
+            part = slice(start, stop)
+            at = start + int((height_T[part] * np.minimum(slope_T[part] / steep_B[b], 1)).argmax())
+            if height_T[at] < MISSED_HEIGHT * high_B[b] or slope_T[at] < MISSED_SLOPE * steep_B[b]:
+                break
+            missed.append(at - SNAP // 2 + int(height_T[at - SNAP // 2 : at + SNAP // 2 + 1].argmax()))
+            start = at + GAP_MARGIN
+    return np.unique(np.concatenate([peak_B, np.asarray(missed, dtype=np.int64)]))
 
 
 def _refractory(peak_B: np.ndarray, height_T: np.ndarray) -> np.ndarray:

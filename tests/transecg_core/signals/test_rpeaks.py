@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from transecg_core.cohorts import open_reader
 from transecg_core.cohorts.schema import UNKNOWN, SkipLog
+from transecg_core.signals import rpeaks as module
 from transecg_core.signals.preprocess import clean
 from transecg_core.signals.rpeaks import MATCH, REFRACTORY, detect, match_labels
 
@@ -32,6 +33,32 @@ def test_peaks_ascend_and_keep_the_refractory_period(seed: int) -> None:
     found = detect(np.random.default_rng(seed).standard_normal(2500))
     assert (np.diff(found) >= REFRACTORY).all()
     assert ((found >= 0) & (found < 2500)).all()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_the_detector_missed_is_found_and_what_it_took_for_a_beat_dropped(
+    make_ecg: MakeEcg, monkeypatch: pytest.MonkeyPatch, sign: int
+) -> None:
+    signal, times = make_ecg(ventricular=(9,))
+    x_T = clean(sign * signal, 500.0)
+    right_B = np.round(times * 250).astype(np.int64)
+    # As sleepecg does at a blocked beat's P wave, and at early or different beats.
+    p_wave = right_B[15] - 40
+    for missing in (9, 15):
+        wrong_B = np.sort(np.append(np.delete(right_B, missing), p_wave if missing == 15 else []))
+        monkeypatch.setattr(module, "detect_heartbeats", lambda *_, wrong=wrong_B: wrong)
+        found = detect(x_T)
+        assert found.size == right_B.size
+        assert np.abs(found - right_B).max() <= 3
+
+
+def test_a_pause_stays_a_pause(make_ecg: MakeEcg) -> None:
+    signal, times = make_ecg(seconds=30.0)
+    beat = np.argmin(np.abs(times - 15.0))
+    middle = round(times[beat] * 500)
+    # One beat gone, with its waves: nothing but noise in its place.
+    signal[middle - 150 : middle + 230] = 0.01 * np.random.default_rng(1).standard_normal(380)
+    assert detect(clean(signal, 500.0)).size == times.size - 1
 
 
 def test_labels_go_to_the_nearest_beat_once() -> None:
@@ -70,4 +97,4 @@ def test_agrees_with_the_cardiologists_of_mitdb(data_root: Path) -> None:
         hits += codes.size - missed
         detections += r_B.size
         references += codes.size
-    assert 2 * hits / (detections + references) > 0.975
+    assert 2 * hits / (detections + references) > 0.98
