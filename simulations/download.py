@@ -278,4 +278,7 @@ def _why(error: Exception) -> str:
     """Return the innermost reason: requests wraps urllib3 wraps the system's."""
     while isinstance(inner := getattr(error, "reason", None) or (error.args or (None,))[-1], Exception):
         error = inner
-    return re.sub(r"<[^>]*>:?\s*", "", str(error)) or type(error).__name__
+    # Neither the address of an object nor the host again: the message that this goes into names it.
+    return (
+        re.sub(r"<[^>]*>:?\s*|\bHTTPS?Connection(Pool)?\([^)]*\):\s*", "", str(error)) or type(error).__name__
+    )

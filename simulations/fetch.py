@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from shlex import quote
 
 from simulations.download import Client, Limits, Unreachable, sha256_of
 from simulations.physionet import LIST, MAX_LIST_BYTES, SELECTIONS, by_hand, check, select
@@ -98,7 +99,9 @@ def fetch(
         raise UserError(_offline(name, reader, target, client, error)) from None
     _readable(name, reader, target)
     say(f"{name} {origin.version} is complete in {target}. Next:")
-    say(f"  transecg inspect {target}\n  transecg run cohort=real data-root={data_root}")
+    say(
+        f"  transecg inspect {quote(str(target))}\n  transecg run cohort=real data-root={quote(str(data_root))}"
+    )
     return target
 
 

@@ -4,7 +4,9 @@ PhysioNet serves ``/files/<slug>/<version>/<path>`` and beside them ``SHA256SUMS
 ``<sha256> <path>`` per file. The parts of the lists that we use are pinned by their own digest, so that a
 dataset that changed under its version number is noticed; a pin covers the selected lines, sorted, and so is
 indifferent to line ends and to files we don't read. PTB-XL's list isn't pinned: only its first 400 lines
-were at hand.
+were at hand. The pins were computed from copies of the lists
+that other people had published with the data (QTDB's under its older name ``SHA256SUMS``), against whose sums the
+files at hand are right.
 """
 
 from __future__ import annotations
