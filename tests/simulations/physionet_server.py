@@ -132,11 +132,17 @@ def sends(other: bytes) -> Callable[[Handler, bytes], None]:
     return lambda handler, _body: handler.serve(other)
 
 
+class Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_args: object) -> None:
+        """Clients that hang up are part of the tests."""
+
+
 @contextmanager
 def serving(site: Site) -> Iterator[Site]:
     """Serve until the block ends; `site.url` is its ``/files/``."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"site": site}))
-    server.daemon_threads = True
+    server = Quiet(("127.0.0.1", 0), type("Bound", (Handler,), {"site": site}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     site.url = f"http://127.0.0.1:{server.server_address[1]}/files/"

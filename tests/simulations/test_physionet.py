@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from physionet_server import Site, get, published, serving
 
 from simulations import physionet
@@ -50,6 +54,27 @@ def test_a_list_that_leads_out_of_its_folder_is_refused(tmp_path: Path, site: Si
     with pytest.raises(UserError, match="holds a line that is no checksum of a file of its own; refused"):
         get(site, tmp_path / "data")
     assert not (tmp_path / "data").exists()
+
+
+@given(st.text(max_size=30) | st.text(alphabet="./\\:ab", max_size=12))
+def test_whatever_a_list_may_name_stays_below_its_folder(path: str) -> None:
+    root = Path("/data/set")
+    if physionet._local(path):
+        place = Path(os.path.normpath(root / path))
+        assert place != root
+        assert place.is_relative_to(root)
+        assert not PureWindowsPath(path).drive
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.integers(0, 15)), st.randoms())
+def test_a_pin_holds_whatever_the_order_and_line_ends(files: dict[str, int], random: Random) -> None:
+    listed = {f"data/{k}.hea": f"{value:x}" * 64 for k, value in enumerate(files.values())}
+    lines = [f"{sha256} {path}" for path, sha256 in listed.items()] + [f"{'0' * 64}  README"]
+    random.shuffle(lines)
+    for end in ("\n", "\r\n"):
+        assert physionet.digest(physionet.select("ludb", end.join(lines).encode())) == physionet.digest(
+            listed
+        )
 
 
 def test_lists_that_lack_or_contradict_are_refused(tmp_path: Path, site: Site) -> None:
