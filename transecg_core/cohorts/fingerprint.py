@@ -33,7 +33,7 @@ def fingerprint(
             for file in reader.files_of(root, entry):
                 digest = _file_digest(reader, root, file)
                 total.update(f"{file}\0".encode() + digest)
-                if file.endswith(SIGNAL_FILES) and digest:
+                if file.lower().endswith(SIGNAL_FILES) and digest:
                     entry = replace(entry, skip=DUPLICATE) if digest in seen else entry
                     seen.add(digest)
         checked.append(entry)

@@ -23,7 +23,7 @@ NAME = "folder"
 MODULES = (
     "channels", "csv_files", "edf_files", "listing", "mitdb", "table", "table_people", "table_text",
 )  # fmt: skip
-UNLISTED = f"file: not in {TABLE}"
+UNLISTED = "file: not in the participants table"
 LOOSE = "file: signals without a header"
 NO_SESSIONS = "table: no session or date, every record counts as session 1"
 NO_VALUE = "table: a label's column without any value"
@@ -206,7 +206,7 @@ def _decode(root: Path, entry: FolderEntry, leads: LeadChoice) -> Decoded:
     labels, units = zip(*((channel.lead, channel.units) for channel in header.channels), strict=True)
     index, lead, _ = choose(entry.stated, labels, units, leads)
     fs_hz = agreed_rate(entry.stated, header.fs_hz)
-    return Decoded(fs_hz, lead, wfdb_files.read_signal(header, index))
+    return replace(wfdb_files.decoded(header, index, lead), fs_hz=fs_hz)
 
 
 def _beats(root: Path, entry: FolderEntry) -> Labels:

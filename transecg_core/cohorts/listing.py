@@ -17,7 +17,7 @@ WFDB_FILES = (".hea", ".dat", ".mat")
 MAX_DEPTH = 8
 MAX_FILES = 200_000
 
-_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9 ._-]{0,98}[A-Za-z0-9_-])?")
+_PART = re.compile(r"(?!.*\.\.)[A-Za-z0-9_](?:[A-Za-z0-9 ._-]{0,98}[A-Za-z0-9_-])?")
 
 
 @dataclass(frozen=True)

@@ -14,24 +14,20 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from transecg_core.cohorts.channels import Stated
-from transecg_core.cohorts.leads import MV_PER_UNIT, UnsafeRecord, lead_name
+from transecg_core.cohorts.channels import Stated, standard_lead
+from transecg_core.cohorts.leads import LEADS, MV_PER_UNIT, UnsafeRecord
 from transecg_core.cohorts.listing import TABLE, named, shown
-from transecg_core.cohorts.reader import OLDEST, parse_age, parse_sex
+from transecg_core.cohorts.people import AGE_UNKNOWN, SEX_UNKNOWN, described
 from transecg_core.cohorts.schema import Diagnosis, Sex
 from transecg_core.cohorts.table_text import TableError, read_cells
 from transecg_core.cohorts.wfdb_headers import MAX_FS_HZ
 
 MAX_SESSION = 9999
-AGE_UNKNOWN = "record kept: age unknown"
-AGE_HIDDEN = f"record kept: age given as {OLDEST:g} or older"
-SEX_UNKNOWN = "record kept: sex unknown"
 NO_PARTICIPANT = "record: no participant in the table"
 
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?Z?)?", re.ASCII)
 _GERMAN_DAY = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
-_LEAD = re.compile(r"[A-Za-z0-9][A-Za-z0-9 +._-]{0,19}")
 _EXTENSION = re.compile(r"[a-z][a-z0-9]{0,7}")
 
 
@@ -127,8 +123,7 @@ def record_key(text: str) -> str:
 
 
 def _row(line: int, cell: Mapping[str, str]) -> Row:
-    notes: list[str] = []
-    age, sex = _age(cell.get("age"), notes), _sex(cell.get("sex"), notes)
+    age, sex, notes = _described(cell)
     return Row(
         line=line,
         record=cell["record"],
@@ -141,7 +136,7 @@ def _row(line: int, cell: Mapping[str, str]) -> Row:
         beats=_beats(line, cell.get("beats", "")),
         stated=_stated(line, cell),
         same_person_as=_participant(line, cell.get("same-person-as", "")) or None,
-        notes=tuple(notes),
+        notes=notes,
     )
 
 
@@ -180,24 +175,11 @@ def _day(line: int, text: str) -> date | None:
         raise TableError(f"date {shown(text)} is not in the calendar; write YYYY-MM-DD", line) from None
 
 
-def _age(text: str | None, notes: list[str]) -> float | None:
-    if text is None:
-        return None
-    age = parse_age(text)
-    if age is None:
-        notes.append(AGE_UNKNOWN)
-    elif text.startswith(">") or float(text) != age:
-        notes.append(AGE_HIDDEN)
-    return age
-
-
-def _sex(text: str | None, notes: list[str]) -> Sex | None:
-    if text is None:
-        return None
-    sex = parse_sex(text)
-    if sex is None:
-        notes.append(SEX_UNKNOWN)
-    return sex
+def _described(cell: Mapping[str, str]) -> tuple[float | None, Sex | None, tuple[str, ...]]:
+    """Return age, sex and notes; a column that isn't there is nothing to note."""
+    age, sex, notes = described(cell.get("age"), cell.get("sex"))
+    absent = {note for column, note in (("age", AGE_UNKNOWN), ("sex", SEX_UNKNOWN)) if column not in cell}
+    return age, sex, tuple(note for note in notes if note not in absent)
 
 
 def _diagnosis(line: int, text: str) -> Diagnosis | None:
@@ -216,8 +198,8 @@ def _beats(line: int, text: str) -> str | None:
 def _stated(line: int, cell: Mapping[str, str]) -> Stated:
     lead, rate, units = (cell.get(name, "") for name in ("lead", "fs-hz", "units"))
     units = re.sub("[\u00b5\u03bc]", "u", units)
-    if lead and not _LEAD.fullmatch(lead):
-        raise TableError(f"lead {shown(lead)} is no name of a lead, such as I, II or V5", line)
+    if lead and standard_lead(lead) not in LEADS:
+        raise TableError(f"lead {shown(lead)} is no name of a lead; write one of {', '.join(LEADS)}", line)
     if units and units not in MV_PER_UNIT:
         raise TableError(f"units {shown(units)}; write one of {', '.join(MV_PER_UNIT)}", line)
     if rate and not (_NUMBER.fullmatch(rate) and 0 < float(rate) <= MAX_FS_HZ):
@@ -225,7 +207,7 @@ def _stated(line: int, cell: Mapping[str, str]) -> Stated:
             f"fs-hz {shown(rate)} is no sampling rate; write a number above 0 and up to {MAX_FS_HZ:g}", line
         )
     return Stated(
-        lead=lead_name(lead) if lead else None,
+        lead=standard_lead(lead) if lead else None,
         column=cell.get("column") or None,
         fs_hz=float(rate) if rate else None,
         units=units or None,

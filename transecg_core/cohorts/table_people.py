@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby, pairwise
 
 from transecg_core.cohorts.listing import shown
-from transecg_core.cohorts.reader import OLDEST
+from transecg_core.cohorts.people import OLDEST
 from transecg_core.cohorts.table import Row
 from transecg_core.cohorts.table_text import TableError
 
@@ -69,7 +69,7 @@ def _refuse_lookalikes(known: Mapping[str, int]) -> None:
 def sessions(rows: Sequence[Row], person: Mapping[str, str]) -> list[int | None]:
     """Return each row's session, None where it can't be known.
 
-    ``session`` as given; else the rank of ``date`` among the person's; else 1 for everything of a
+    The rank among the person's of ``session``; else that of ``date``; else 1 for everything of a
     person of whom the table gives neither.
 
     Parameters
@@ -102,12 +102,13 @@ def _by(rows: Sequence[Row], key: Callable[[Row], str]) -> list[list[int]]:
 
 
 def _ranked(rows: Sequence[Row]) -> list[int | None]:
-    if any(row.session is not None for row in rows):
-        return [row.session for row in rows]
-    days = sorted({row.day for row in rows if row.day is not None})
-    if not days:
+    given = [row.session for row in rows]
+    if not any(given):
+        given = [None if row.day is None else row.day.toordinal() for row in rows]
+    if not any(given):
         return [1] * len(rows)
-    return [None if row.day is None else days.index(row.day) + 1 for row in rows]
+    rank = {session: k for k, session in enumerate(sorted({value for value in given if value}), start=1)}
+    return [None if value is None else rank[value] for value in given]
 
 
 def _refuse_disorder(rows: Sequence[Row]) -> None:

@@ -23,7 +23,7 @@ MEANING = {
     "WFDB records with or without extension. One row per record.",
     "participant": "**Required.** A pseudonym, the same for all of a person's records: letters, digits, space, "
     "dot, dash, underscore. Never a name or a hospital number.",
-    "session": "The person's visit, counted from 1. Wins over `date`, and must not contradict it.",
+    "session": "The person's visit, counted from 1 (gaps are closed). Wins over `date`, and must not contradict it.",
     "date": "The recording's day, `YYYY-MM-DD` (a time after it is ignored; `DD.MM.YYYY` is read too). Only its order "
     "within the person is used, so shifted dates do.",
     "age": "Years. Anything that is no age (`-1`, `N/A`, nothing) is unknown and counted; `>89` and `300` are read "

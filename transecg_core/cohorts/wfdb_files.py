@@ -58,6 +58,15 @@ class Header:
         return None
 
 
+def below(root: Path, path: Path) -> bool:
+    """Return whether `path`, links followed, lies in the folder `root`."""
+    try:
+        return path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        # Links in a circle, or a folder we may not enter.
+        return False
+
+
 def inside(root: Path, relative: str) -> Path:
     """Return the regular file `relative` below `root`, symbolic links followed.
 
@@ -76,7 +85,7 @@ def inside(root: Path, relative: str) -> Path:
     try:
         if not path.is_file():
             raise UnsafeRecord(f"record: {kind} file missing")
-        if not path.resolve().is_relative_to(root.resolve()):
+        if not below(root, path):
             raise UnsafeRecord("record: file lies outside the dataset's folder")
         if path.stat().st_size > MAX_FILE_BYTES:
             raise UnsafeRecord(f"record: {kind} file bigger than {MAX_FILE_BYTES / 2**30:g} GiB")
@@ -175,10 +184,15 @@ def decode(root: Path, record: str, leads: LeadChoice) -> Decoded:
     """
     header = read_header(root, record)
     index, lead = choose_lead(header, leads)
+    return decoded(header, index, lead, leads.note(header.channels[index].lead))
+
+
+def decoded(header: Header, index: int, lead: str, note: str | None = None) -> Decoded:
+    """Return one channel of a record as `lead`; as `decode`."""
     channel = header.channels[index]
     digital_T = read_digital(header, index)
     said = (
-        leads.note(channel.lead),
+        note,
         *header.notes,
         *channel.notes,
         CHECKSUM if channel.checksum not in (None, int(digital_T.sum()) % 65_536) else None,

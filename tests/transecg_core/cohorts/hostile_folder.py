@@ -120,6 +120,7 @@ def name_cases() -> Iterator[Case]:
         "101.csv;id",
         "NUL:.csv",
         "\u0661.csv",
+        "10..1.csv",
     ):
         row = f'"{name}",P2,1,I,{FS_HZ},mV,'
         yield case(f"name {name[:24]}", row, outside_too, "skipped", "plain local|no .*file")
@@ -127,7 +128,11 @@ def name_cases() -> Iterator[Case]:
     yield case("row without a file", "101.csv,P2,1,I,500,mV,", nothing, "skipped", "csv file missing")
     yield case("row without a record", "101,P2,1,,,,", nothing, "skipped", "hea file missing")
     yield case(
-        "file without a row", (), lambda root: write_edf(root / "101.edf"), "skipped", "not in participants"
+        "file without a row",
+        (),
+        lambda root: write_edf(root / "101.edf"),
+        "skipped",
+        "not in the participants table",
     )
     yield case(
         "signals without a header",
