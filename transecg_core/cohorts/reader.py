@@ -141,7 +141,7 @@ def records_in(root: Path, folder: str = "") -> list[str]:
         If the folder lies outside `root`: not even its names are read.
     """
     place = root / folder
-    if not place.resolve().is_relative_to(root.resolve()):
+    if not wfdb_files.below(root, place):
         raise ValueError(f"{folder} lies outside the dataset's folder")
     names = [Path(name).stem for name in os.listdir(place) if name.endswith(".hea")] if place.is_dir() else []
     return [f"{folder}/{name}" if folder else name for name in sorted(names, key=natural)]
@@ -184,7 +184,7 @@ def make_source(
     for table in reader.tables:
         if not (root / table).is_file():
             raise UserError(f"site '{site}': {root / table} is missing; copy the whole dataset there")
-        if not (root / table).resolve().is_relative_to(root.resolve()):
+        if not wfdb_files.below(root, root / table):
             raise UserError(f"site '{site}': {root / table} lies outside the folder; copy it there")
     leads = replace(leads, nearest=reader.nearest_leads)
     aliases = {local: f"{site}/{person}" for local, person in reader.aliases.items()} | dict(reader.elsewhere)

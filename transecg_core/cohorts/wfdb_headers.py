@@ -91,6 +91,8 @@ def parse(raw: bytes, stem: str) -> HeaderText:
     lines = [line.strip(" \t") for line in re.split(r"[\r\n]+", _text(raw))]
     comments = tuple(line.lstrip("# ").strip() for line in lines if line.startswith("#"))
     plain = [line for line in lines if line and not line.startswith("#")]
+    if not all(line.replace("\t", " ").isprintable() for line in plain):
+        raise UnsafeRecord("record: control characters in its header")
     if not plain:
         raise UnsafeRecord("record: empty header")
     count, fs_hz, samples = _record_line(plain[0].split(), stem)
