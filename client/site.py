@@ -13,8 +13,9 @@ from typing import Any
 from transecg_core.cohorts import READERS, open_declared, open_site
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.cohorts.sites_file import FOLDER, SiteDeclaration, read_sites
-from transecg_core.config import SITE_NAMES, RunConfig, is_site_name
+from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
+from transecg_core.names import SITE_NAMES, is_site_name
 from transecg_core.sites import Site, applied, prepare
 
 INLINE_ENGINE = "TRANSECG_INLINE_ENGINE"

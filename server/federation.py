@@ -12,8 +12,9 @@ from typing import Any, TypeGuard
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 
-from transecg_core.config import SITE_NAME, RunConfig
+from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
+from transecg_core.names import SITE_NAME
 
 POLL_S = 1.0
 HELLO_S = 120.0

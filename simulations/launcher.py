@@ -88,7 +88,8 @@ def check(pairs: Mapping[str, str], base: Path) -> RunConfig:
 def _check_data(cfg: RunConfig) -> RunConfig:
     """Return `cfg` with its sites spelled out, each of them a folder with data in it."""
     from transecg_core.cohorts import declared, resolved  # synthetic runs don't wait for the readers
-    from transecg_core.cohorts.sites_file import FOLDER, TABLE
+    from transecg_core.cohorts.listing import TABLE
+    from transecg_core.cohorts.sites_file import FOLDER
 
     if cfg.cohort == "real" and not Path(cfg.data_root).is_dir():
         sites = "/, ".join(cfg.site_names)

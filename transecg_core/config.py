@@ -7,40 +7,28 @@ parsed once, at the edge, by `parse`; everything inside works with the frozen
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from transecg_core.config_checks import check_sites, check_tasks
 from transecg_core.errors import UserError
+from transecg_core.names import (
+    SITES,
+    TASK_SETS,
+    TASKS,
+    UTILITY_TASKS,
+    Cohort,
+    PrivacyUnit,
+    Profile,
+    Protocol,
+    nearest,
+)
 
-Cohort = Literal["synthetic", "real", "folder", "node"]
-Profile = Literal["quick", "default", "full"]
-PrivacyUnit = Literal["none", "window", "participant"]
-Protocol = Literal["auto", "random-window", "later-in-record", "other-record", "other-session"]
-Task = Literal["participant", "sex", "age", "beat", "diagnosis"]
-TASKS: tuple[str, ...] = get_args(Task)
-UTILITY_TASKS: tuple[str, ...] = ("sex", "age", "beat", "diagnosis")
-TASK_SETS: dict[str, tuple[str, ...]] = {"all": TASKS, "utility": UTILITY_TASKS}
-"""Named sets, beside ``auto``: a task of a set that no site has labels for is left untrained, not an error."""
-
-SITES: dict[str, tuple[str, ...]] = {
-    "synthetic": ("synth-a", "synth-b", "synth-c", "synth-d"),
-    "real": ("ecgiddb", "mitdb", "ludb", "ptbxl"),
-}
-"""Sites of a run by default; with ``cohort=node`` each institution's SuperNode names its own."""
-EXTRA_SITES: dict[str, tuple[str, ...]] = {"real": ("qtdb",)}
-"""Further sites that a run can name: qtdb has two women among 35 people, and two people of mitdb's."""
-SITE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-RESERVED = ("auto", "pooled")
-"""Words that stand for several sites, in options and in reports."""
-SITE_NAMES = "a-z, 0-9 and hyphens, 32 at most"
-MAX_SITES = 64
 Auto = Literal["auto"]
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
@@ -145,8 +133,8 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
-        _check_sites(self)
-        _check_tasks(self)
+        check_sites(self)
+        check_tasks(self)
         _check_unused(self)
         if self.noise == "off" and self.privacy == "none":
             raise ValueError(
@@ -205,43 +193,6 @@ class RunConfig(BaseModel):
         return self.settings.synthetic_participants if self.cohort == "synthetic" else None
 
 
-def _check_sites(cfg: RunConfig) -> None:
-    if cfg.cohort == "node" and cfg.sites == "auto":
-        raise ValueError("cohort=node needs sites=NAME,NAME,... (the names that the SuperNodes declare)")
-    _check_place(cfg)
-    known = SITES[cfg.cohort] + EXTRA_SITES.get(cfg.cohort, ()) if cfg.cohort in SITES else None
-    names = cfg.site_names if cfg.sites_known else None  # parsing looks at no disk
-    for site in names or ():
-        if not is_site_name(site):
-            raise ValueError(f"sites: '{site}' is no site name; use {SITE_NAMES}")
-        if known is not None and site not in known:
-            other = next((f"; it belongs to cohort={c}" for c, names in SITES.items() if site in names), None)
-            raise ValueError(f"sites: no {cfg.cohort} site named '{site}'{other or nearest(site, known)}")
-    if names is not None and not 2 <= len(names) <= MAX_SITES:
-        raise ValueError(f"sites: a federation has between 2 and {MAX_SITES} sites")
-
-
-def is_site_name(text: str) -> bool:
-    """Return whether a site may be called that."""
-    return SITE_NAME.fullmatch(text) is not None and text not in RESERVED
-
-
-def _check_place(cfg: RunConfig) -> None:
-    """Check that the options say where the data is, once and only where it is of use."""
-    if cfg.cohort == "real" and not cfg.data_root:
-        raise ValueError(
-            "cohort=real needs data-root=FOLDER (the folder that holds ecgiddb/, mitdb/, ludb/, ptbxl/)"
-        )
-    if cfg.cohort == "folder" and bool(cfg.data_root) == bool(cfg.sites_file):
-        raise ValueError(
-            "cohort=folder needs data-root=FOLDER (one sub-folder per site) or sites-file=FILE, and not both"
-        )
-    if cfg.data_root and cfg.cohort not in ("real", "folder"):
-        raise ValueError("data-root has no effect here; add cohort=real or cohort=folder")
-    if cfg.sites_file and cfg.cohort != "folder":
-        raise ValueError("sites-file has no effect here; add cohort=folder")
-
-
 def max_delta(people: int) -> float:
     """Return the largest delta that `people` participants allow: 1/(10 n)."""
     return 1 / (10 * people)
@@ -257,24 +208,6 @@ def _check_unused(cfg: RunConfig) -> None:
                 raise ValueError(f"{key} has no effect with privacy=none; add privacy=participant")
     elif cfg.cohort == "synthetic" and cfg.people is not None and cfg.delta > max_delta(cfg.people):
         raise ValueError(f"delta={cfg.delta:g} is too large for {cfg.people} people a site; at most 1/(10 n)")
-
-
-def _check_tasks(cfg: RunConfig) -> None:
-    if cfg.tasks_named:
-        for task in cfg.tasks.split(","):
-            if task not in TASKS:
-                raise ValueError(f"tasks: no task named '{task}'{nearest(task, TASKS)}")
-    if cfg.privacy != "none" and "participant" in cfg.task_names:
-        raise ValueError(
-            "tasks: the participant task couples people through its softmax, so no figure for a person would "
-            "hold under privacy; leave it out (tasks=auto does)"
-        )
-
-
-def nearest(word: str, words: Iterable[str]) -> str:
-    """Return the end of an error message about an unknown `word`: the nearest of `words`, or all of them."""
-    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
-    return f"; nearest valid: {close[0]}" if close else f"; valid: {', '.join(words)}"
 
 
 def option_names() -> tuple[str, ...]:

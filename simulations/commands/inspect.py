@@ -58,7 +58,7 @@ def declarations(
     from transecg_core.cohorts import READERS
     from transecg_core.cohorts.leads import LEADS, LeadChoice, lead_name
     from transecg_core.cohorts.sites_file import FOLDER, SiteDeclaration, read_sites
-    from transecg_core.config import is_site_name, nearest
+    from transecg_core.names import is_site_name, nearest
 
     if (folder is None) == (sites_file is None):
         raise UserError("give DIR (the folder to inspect) or --sites-file FILE, and not both")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wfdb
+from own_sites import write_site
 
 from client.ledger import Ledger
 from simulations.engines import deployment
@@ -39,8 +40,13 @@ def write_records(folder: Path, cohort: str) -> None:
 
 @pytest.mark.deployment
 def test_four_supernodes_train_on_their_own_folders_under_privacy(tmp_path, left, monkeypatch):
-    for hospital, cohort in zip(HOSPITALS, SYNTHETIC, strict=True):
+    """Two in a public dataset's layout, one with a table of its own, one declared by a sites file."""
+    for hospital, cohort in zip(HOSPITALS[:2], SYNTHETIC, strict=False):
         write_records(tmp_path / hospital, cohort)
+    write_site(tmp_path / "hospital-c", "synth-c", ["edf", "csv"], PEOPLE)
+    write_site(tmp_path / "hospital-d", "synth-d", ["wfdb"], PEOPLE)
+    (tmp_path / "sites.toml").write_text("[hospital-d]\nreader = 'folder'\npath = 'hospital-d'\n")
+    readers = dict(zip(HOSPITALS, ("ecgiddb", "ecgiddb", "folder", None), strict=True))
     monkeypatch.setenv("TRANSECG_CACHE", str(tmp_path / "cache"))
     options = {
         "cohort": "node", "sites": ",".join(HOSPITALS), "profile": "quick", "num-server-rounds": "1",
@@ -52,8 +58,11 @@ def test_four_supernodes_train_on_their_own_folders_under_privacy(tmp_path, left
     nodes = [
         {
             "site": h,
-            "reader": "ecgiddb",
-            "data-dir": str(tmp_path / h),
+            **(
+                {"reader": readers[h], "data-dir": str(tmp_path / h)}
+                if readers[h]
+                else {"sites-file": str(tmp_path / "sites.toml")}
+            ),
             "ledger": str(tmp_path / f"{h}.sqlite"),
             "people": PEOPLE,
             "max-epsilon": 20.0,
@@ -85,5 +94,7 @@ def test_four_supernodes_train_on_their_own_folders_under_privacy(tmp_path, left
     # Nothing of the participants' identities or folders reaches the server's log or report.
     told = "\n".join(lines) + (folder / "report.json").read_text()
     assert "Person_" not in told
-    assert str(tmp_path / "hospital-a") not in told
+    assert not [h for h in HOSPITALS if str(tmp_path / h) in told]
+    assert "sites.toml" not in told
+    assert "r001" not in told
     assert left() == []

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transecg_core.config import TASKS, defaults, option_names, parse, parse_text, resolve_paths
+from transecg_core.config import defaults, option_names, parse, parse_text, resolve_paths
 from transecg_core.errors import UserError
+from transecg_core.names import TASKS
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,8 +11,9 @@ from transecg_core.cohorts.leads import EVERY_LEAD, LeadChoice
 from transecg_core.cohorts.reader import Reader, make_source
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.cohorts.sites_file import FOLDER, SiteDeclaration, read_sites, site_folders
-from transecg_core.config import EXTRA_SITES, SITES, RunConfig, nearest, parse
+from transecg_core.config import RunConfig, parse
 from transecg_core.errors import UserError
+from transecg_core.names import EXTRA_SITES, SITES, nearest
 
 READERS: dict[str, Reader] = {
     module.READER.name: module.READER for module in (ecgiddb, ludb, mitdb, ptbxl, qtdb)

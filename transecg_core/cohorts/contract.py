@@ -13,7 +13,7 @@ import numpy as np
 from transecg_core.cohorts.leads import LEADS
 from transecg_core.cohorts.schema import BEATS, COMPONENTS, UNKNOWN, Labels, Recording, SiteSource, SkipLog
 from transecg_core.cohorts.wfdb_files import MAX_FS_HZ
-from transecg_core.config import SITE_NAMES, TASKS, is_site_name, nearest
+from transecg_core.names import SITE_NAMES, TASKS, is_site_name, nearest
 
 MIN_SPAN_MV, MAX_SPAN_MV = 0.02, 50.0
 """Bounds of the range that holds 98 % of a recording's samples. Over 1,086 public records it is .22 to 12 mV;

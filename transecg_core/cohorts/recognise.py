@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from transecg_core.cohorts.sites_file import FOLDER, TABLE
+from transecg_core.cohorts.listing import TABLE
+from transecg_core.cohorts.sites_file import FOLDER
 
 MARKS: Mapping[str, tuple[str, ...]] = {
     "ecgiddb": ("Person_[0-9][0-9]/rec_[0-9]*.hea",),

@@ -24,12 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from transecg_core.cohorts.leads import EVERY_LEAD, LEADS, LeadChoice, lead_name
-from transecg_core.config import SITE_NAMES, is_site_name, nearest
+from transecg_core.cohorts.listing import TABLE
+from transecg_core.cohorts.table_text import COLUMNS
 from transecg_core.errors import UserError
+from transecg_core.names import SITE_NAMES, is_site_name, nearest
 
 FOLDER = "folder"
 """The reader of an institution's own folder."""
-TABLE = "participants.csv"
 KEYS = ("reader", "path", "lead", "leads", "columns")
 MAX_BYTES = 1_000_000
 
@@ -139,6 +140,9 @@ def _declaration(file: Path, name: str, table: Any, readers: Collection[str]) ->
     if reader not in readers:
         raise UserError(f"{place}: no reader named '{reader}'{nearest(reader, readers)}")
     columns = _mapping(place, "columns", table)
+    for column in columns:
+        if column not in COLUMNS:
+            raise UserError(f"{place}: columns: there is no column '{column}'{nearest(column, COLUMNS)}")
     if columns and reader != FOLDER:
         raise UserError(f"{place}: columns are for reader='{FOLDER}'; '{reader}' has its own table")
     return SiteDeclaration(name, reader, _folder(place, file, path), _leads(place, table), columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from transecg_core.config import TASKS
+from transecg_core.names import TASKS
 from transecg_core.report.beat import beat_panel
 from transecg_core.report.carried import CLAIM_METHODS
 from transecg_core.report.figures import enrichment_panel

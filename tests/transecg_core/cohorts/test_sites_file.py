@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from transecg_core.cohorts import READERS, declared, open_site, resolved
 from transecg_core.cohorts.leads import EVERY_LEAD, LEADS, LeadChoice
 from transecg_core.cohorts.sites_file import MAX_BYTES, SiteDeclaration, read_sites, site_folders
+from transecg_core.cohorts.table_text import COLUMNS
 from transecg_core.config import parse
 from transecg_core.errors import UserError
 
@@ -79,6 +80,7 @@ def test_a_bom_and_windows_line_ends_change_nothing(tmp_path: Path) -> None:
         ),
         ("[a]\nreader = 'folder'\npath = 'a'\nleads = 'I'", ["leads must be a table"]),
         ("[a]\nreader = 'folder'\npath = 'a'\n[a.columns]\nage = 1", ["columns.age must be text"]),
+        ("[a]\nreader = 'folder'\npath = 'a'\n[a.columns]\nagge = 'x'", ["'agge'", "nearest valid: age"]),
         ("[a]\nreader = 'ludb'\npath = 'a'\n[a.columns]\nage = 'x'", ["columns", "ludb"]),
         ("[A]\nreader = 'folder'\npath = 'a'", ["'A' is no site name"]),
         ("['../a']\nreader = 'folder'\npath = 'a'", ["'../a' is no site name"]),
@@ -121,7 +123,7 @@ SITE = st.fixed_dictionaries(
     optional={
         "lead": st.sampled_from(LEADS),
         "leads": st.dictionaries(PLAIN.map(str.strip), st.sampled_from(LEADS), min_size=1, max_size=3),
-        "columns": st.dictionaries(PLAIN.map(str.strip), PLAIN.map(str.strip), min_size=1, max_size=3),
+        "columns": st.dictionaries(st.sampled_from(COLUMNS), PLAIN.map(str.strip), min_size=1, max_size=3),
     },
 )
 NAME = st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True).filter(lambda n: n not in ("auto", "pooled"))

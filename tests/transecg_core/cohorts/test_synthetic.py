@@ -14,8 +14,8 @@ import pytest
 from transecg_core.cohorts.schema import COMPONENT_CODE, Recording, SkipLog
 from transecg_core.cohorts.synthetic import CALIBRATED, SCHEDULE, SITES, Plant, open_site, twins
 from transecg_core.cohorts.synthetic_devices import DEVICES
-from transecg_core.config import SITES as CONFIG_SITES
 from transecg_core.errors import UserError
+from transecg_core.names import SITES as CONFIG_SITES
 
 CODE = COMPONENT_CODE
 ALL = sorted(SITES)
