@@ -36,6 +36,8 @@ def init_data(folder: Path) -> str:
     lines += [f"  {record}: {reason}" for record, reason in made.problems[:PROBLEMS_SHOWN]]
     if len(made.problems) > PROBLEMS_SHOWN:
         lines.append(f"  and {len(made.problems) - PROBLEMS_SHOWN} more that can't be read as they are")
-    needed = "fill in participant" + (", and units and fs-hz of the CSV files" if "csv" in made.kinds else "")
+    needed = "fill in participant" + (
+        ", and units, fs-hz and lead of CSV files" if "csv" in made.kinds else ""
+    )
     lines.append(f"next: {needed}; session or date, age and sex if known. That makes it valid. Then:")
     return "\n".join([*lines, f"transecg inspect {shlex.quote(str(folder))}"])

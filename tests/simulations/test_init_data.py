@@ -27,7 +27,8 @@ def test_it_says_what_was_found_and_what_comes_next(tmp_path: Path) -> None:
     assert result.exit_code == 0
     *_, next_step, last = result.stdout.splitlines()
     assert "2 recordings (1 CSV, 1 WFDB)" in result.stdout
-    assert "fill in participant, and units and fs-hz of the CSV files" in next_step
+    assert "  b.csv: record: CSV without header; name its lead in the table" in result.stdout
+    assert "fill in participant, and units, fs-hz and lead of CSV files" in next_step
     # The last line is a command to paste.
     assert shlex.split(last) == ["transecg", "inspect", str(root)]
     assert (root / "participants.csv").is_file()

@@ -13,7 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from transecg_core.cohorts.channels import MAX_SAMPLES, RATE_TOLERANCE, Stated, agreed_rate, choose, in_millivolts
+from transecg_core.cohorts.channels import (
+    MAX_SAMPLES,
+    RATE_TOLERANCE,
+    Stated,
+    agreed_rate,
+    choose,
+    in_millivolts,
+)
 from transecg_core.cohorts.leads import Decoded, LeadChoice, UnsafeRecord
 from transecg_core.cohorts.listing import locate
 
@@ -26,6 +33,7 @@ TIME = "time"
 """Name of the column of seconds, if there is one."""
 MAX_JITTER_S = 1e-3
 SEPARATORS = (",", ";", "\t")
+UNNAMED = "record: CSV without header; name its lead in the table"
 
 _NUMBER = re.compile(
     r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*|\s*[+-]?(?:nan|inf(?:inity)?)\s*", re.I
@@ -95,7 +103,9 @@ def _first_line(path: Path, line: str) -> CsvHeader:
             raise UnsafeRecord("record: CSV has two columns of one name")
         return CsvHeader(path, tuple(cells), separator, named=True)
     if len(cells) > 1:
-        raise UnsafeRecord("record: CSV has several columns and no header with their names, or decimal commas")
+        raise UnsafeRecord(
+            "record: CSV has several columns and no header with their names, or decimal commas"
+        )
     return CsvHeader(path, ("",), separator, named=False)
 
 
@@ -111,7 +121,7 @@ def decode(root: Path, file: str, stated: Stated, leads: LeadChoice) -> Decoded:
     """
     header = read_header(root, file)
     if not header.named and stated.lead is None:
-        raise UnsafeRecord("record: CSV without header; name its lead in the table")
+        raise UnsafeRecord(UNNAMED)
     if stated.units is None:
         raise UnsafeRecord("record: CSV without units in the table")
     if stated.fs_hz is None and header.time is None:

@@ -60,7 +60,7 @@ def _refuse_lookalikes(known: Mapping[str, int]) -> None:
     seen: dict[str, str] = {}
     for local in sorted(known, key=lambda name: known[name]):
         key = re.sub(r"[\s._-]+", "-", unicodedata.normalize("NFKC", local).casefold())
-        first = seen.setdefault(re.sub(r"0+(?=\d)", "", key), local)
+        first = seen.setdefault(re.sub(r"(?<!\d)0+(?=\d)", "", key), local)
         if first != local:
             raise TableError(f"participants {shown(first)} (line {known[first]}) and {shown(local)} look like one "
                              "id; write it one way, or make two people's ids differ", known[local])  # fmt: skip

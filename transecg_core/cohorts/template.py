@@ -127,6 +127,8 @@ def _said(folder: Path, name: Named) -> dict[str, str]:
     """Return what a recording's file says about itself."""
     if name.kind == "csv":
         header = csv_files.read_header(folder, name.file)
+        if not header.named:
+            raise UnsafeRecord(csv_files.UNNAMED)
         # Units and rate are for the site to say; the lead stands in the header, if anywhere.
         _, lead, _ = choose(Stated(units="mV"), header.channels, [""] * len(header.channels), EVERY_LEAD)
         return {"lead": lead}

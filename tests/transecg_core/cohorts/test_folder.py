@@ -1,5 +1,6 @@
 import os
 import shutil
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -218,6 +219,18 @@ def test_annotated_beats_are_labels(tmp_path: Path, originals: list[Recording]) 
     before = source.fingerprint
     wfdb.wrann("a", "qrs", np.array([100, 401]), symbol=["N", "V"], write_dir=str(tmp_path))
     assert open_folder(tmp_path, "clinic").fingerprint != before
+
+
+def test_matlab_signals_of_wfdb_records(tmp_path: Path, originals: list[Recording]) -> None:
+    digital_T = np.round(1000 * originals[0].signal_mv).astype("<i2")
+    # MATLAB v4: type 30 (int16), rows, columns, not complex, the name "val" and its end: 24 bytes.
+    start = struct.pack("<5i", 30, 1, digital_T.size, 0, 4) + b"val\0"
+    (tmp_path / "A1.mat").write_bytes(start + digital_T.tobytes())
+    (tmp_path / "A1.hea").write_text(f"A1 1 360 {digital_T.size}\nA1.mat 16+24 1000/mV 16 0 0 0 0 II\n")
+    (tmp_path / "participants.csv").write_text("record,participant,session\nA1.mat,P1,1\n")
+    (recording,), skips = read(open_folder(tmp_path, "clinic"))
+    np.testing.assert_array_equal(recording.signal_mv, (digital_T / 1000).astype(np.float32))
+    assert (recording.record, recording.lead, skips.items) == ("A1", "II", [])
 
 
 def test_errors_name_site_folder_and_remedy(tmp_path: Path) -> None:

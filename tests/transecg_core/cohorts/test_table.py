@@ -3,7 +3,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from transecg_core.cohorts import table, table_people
@@ -126,6 +126,18 @@ def test_a_given_session_wins_and_a_missing_one_is_unknown() -> None:
         row("A", date(2020, 1, 2), 7),
     ]
     assert table_people.sessions(rows, {}) == [1, None, 1, 2]
+
+
+@example(10, 100, 0)
+@example(7, 7, 2)
+@given(st.integers(0, 20_000), st.integers(0, 20_000), st.integers(0, 3))
+def test_ids_look_alike_if_their_numbers_are_equal(first: int, second: int, zeros: int) -> None:
+    rows = [row(f"P{first}-1"), row(f"p{'0' * zeros}{second}-1", line=3)]
+    if first == second:
+        with pytest.raises(TableError, match="look like one id"):
+            table_people.aliases(rows)
+    else:
+        assert table_people.aliases(rows) == {}
 
 
 def test_aliases_lead_to_one_id() -> None:
