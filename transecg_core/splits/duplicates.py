@@ -1,0 +1,229 @@
+"""Recordings that are one waveform: copies, excerpts, re-quantised, rescaled, inverted or resampled.
+
+Found as music is found by its fingerprint, without comparing every recording with every other:
+
+1. *Candidates* come from the rhythm: runs of consecutive RR intervals that agree within
+   a tolerance vote for a pair of records and the time shift between them (`splits.rhythm`).
+2. *The beats* must agree: under that shift, R peaks of both fall on each other (`MIN_SHARE`).
+3. *What only that recording holds* must agree: each window minus the mean of the windows compared
+   and minus slow drift and jitter is noise, tremor and artefacts. A heart repeats its beat but never those, so
+   two recordings of one person, even paced at one rate, have nothing in common there
+   (`MIN_CORRELATION`), while a copy has nearly everything.
+
+Step 3 carries the precision: regular rhythms collide in steps 1 and 2. Windows are capped per
+record, so an excerpt of seconds out of a recording of many minutes may share fewer than
+`MIN_WINDOWS` of them and stay unfound. Another lead of the same beats is not looked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from transecg_core.signals.schema import FS_HZ, WINDOW, Windows
+from transecg_core.splits.rhythm import APART, TOLERANCE, Candidates, Table, candidates_of, table_of
+
+EDGE = 75
+"""Samples at the overlap's ends that don't count: filters and detectors differ there."""
+MIN_BEATS = 5
+MIN_SHARE = 0.8
+MIN_SHAPE = 0.8
+"""Least median correlation of the windows themselves."""
+MIN_CORRELATION = ((3, 0.9), (6, 0.7), (12, 0.4))
+"""Least correlation of what is left without the mean beat, from so many windows on.
+
+Of 2,180 shifts at which the beats of two different recordings of the five public datasets agree, the
+highest were 0.66 (3 to 5 windows), 0.32 (6 to 11) and 0.10; of 22,700 at which they don't, 0.87, 0.67
+and 0.15. The copies among them reach 0.977 and more.
+"""
+MIN_WINDOWS = MIN_CORRELATION[0][0]
+MOST_WINDOWS = 64
+"""Windows compared per pair: more would not change the answer."""
+_CHUNK = 2048
+
+
+@dataclass(frozen=True)
+class DuplicatePair:
+    """Two records of one waveform.
+
+    Attributes
+    ----------
+    offset_s
+        Time in record a of what is at time 0 in record b; negative if b begins earlier.
+    beats
+        R peaks of both that fall on each other.
+    correlation
+        Of the windows without their mean beat; 1.0 for identical windows.
+    """
+
+    site_a: str
+    record_a: str
+    participant_a: str
+    site_b: str
+    record_b: str
+    participant_b: str
+    offset_s: float
+    beats: int
+    correlation: float
+
+
+def near_duplicates(sites: Sequence[tuple[str, Windows]]) -> tuple[DuplicatePair, ...]:
+    """Find pairs of records, within and across sites, that hold the same waveform.
+
+    Parameters
+    ----------
+    sites
+        Names and windows.
+
+    Returns
+    -------
+    tuple of DuplicatePair
+        Sorted by names; the same for any order of the sites. Thresholds and their measured error
+        rates: module docstring and ``benchmarks/duplicates.py``.
+    """
+    table = table_of(sites)
+    found = _identical(table)
+    candidates = candidates_of(table)
+    for start in range(0, candidates.a_C.size, _CHUNK):
+        for pair, hit in _verified(table, candidates[start : start + _CHUNK]):
+            if pair not in found or hit[1] > found[pair][1]:
+                found[pair] = hit
+    return tuple(
+        DuplicatePair(
+            *_named(table.names[a]), *_named(table.names[b]), offset_s=shift / FS_HZ, beats=beats,
+            correlation=correlation,
+        )
+        for (a, b), (shift, beats, correlation) in sorted(found.items())
+    )  # fmt: skip
+
+
+def _named(name: tuple[str, str, str]) -> tuple[str, str, str]:
+    site, participant, record = name
+    return site, record, participant
+
+
+def _identical(table: Table) -> dict[tuple[int, int], tuple[int, int, float]]:
+    """Return pairs of records that share byte-identical windows: no chance of that in two measurements."""
+    rng = np.random.default_rng(0)
+    odd_L = rng.integers(0, 1 << 63, WINDOW, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    digest_W = np.empty(table.window_W.size, dtype=np.uint64)
+    for start in range(0, digest_W.size, _CHUNK):
+        rows = np.arange(start, min(start + _CHUNK, digest_W.size))
+        digest_W[rows] = (table.x(rows).view(np.uint32) * odd_L).sum(axis=1, dtype=np.uint64)
+    order = np.argsort(digest_W, kind="stable")
+    same = np.flatnonzero(digest_W[order][1:] == digest_W[order][:-1])
+    found: dict[tuple[int, int], tuple[int, int, float]] = {}
+    for i in same:
+        (a, at), (b, other) = (divmod(int(table.window_W[order[k]]), APART) for k in (i, i + 1))
+        if a != b:
+            found[a, b] = (at - other, found.get((a, b), (0, 0, 0.0))[1] + 1, 1.0)
+    return found
+
+
+def _aligned(key_K: np.ndarray, table: Table, c: Candidates) -> tuple[np.ndarray, ...]:
+    """Return (candidate, index of a, index of b, b - a in samples) of keys that fall on each other."""
+    first_C, last_C = c.overlap(table)
+    begin_C = np.searchsorted(key_K, c.a_C * APART + first_C + EDGE)
+    count_C = np.maximum(0, np.searchsorted(key_K, c.a_C * APART + last_C - EDGE, side="right") - begin_C)
+    owner_M = np.repeat(np.arange(count_C.size), count_C)
+    a_M = np.arange(owner_M.size) - np.repeat(np.cumsum(count_C) - count_C, count_C) + begin_C[owner_M]
+    want_M = key_K[a_M] + (c.b_C - c.a_C)[owner_M] * APART - c.shift_C[owner_M]
+    right_M = np.minimum(np.searchsorted(key_K, want_M), key_K.size - 1)
+    left_M = np.maximum(right_M - 1, 0)
+    nearer_M = np.abs(key_K[left_M] - want_M) < np.abs(key_K[right_M] - want_M)
+    b_M = np.where(nearer_M, left_M, right_M)
+    off_M = key_K[b_M] - want_M
+    near_M = np.abs(off_M) <= TOLERANCE
+    return owner_M[near_M], a_M[near_M], b_M[near_M], off_M[near_M]
+
+
+def _beats(table: Table, c: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """Return aligned beats and their share of the beats in the overlap."""
+    owner_M, *_ = _aligned(table.peak_B, table, c)
+    hits_C = np.bincount(owner_M, minlength=c.a_C.size)
+    first_C, last_C = c.overlap(table)
+
+    def inside(record_C: np.ndarray, shift_C: np.ndarray) -> np.ndarray:
+        base_C = record_C * APART - shift_C
+        before_C = np.searchsorted(table.peak_B, base_C + first_C + EDGE)
+        return np.asarray(np.searchsorted(table.peak_B, base_C + last_C - EDGE, side="right") - before_C)
+
+    most_C = np.maximum(inside(c.a_C, 0 * c.shift_C), inside(c.b_C, c.shift_C))
+    return hits_C, hits_C / np.maximum(most_C, 1)
+
+
+def _verified(table: Table, c: Candidates) -> list[tuple[tuple[int, int], tuple[int, int, float]]]:
+    beats_C, share_C = _beats(table, c)
+    held = (beats_C >= MIN_BEATS) & (share_C >= MIN_SHARE)
+    c, beats_C = c[held], beats_C[held]
+    count_C, shape_C, own_C = _correlations(table, c)
+    windows, least = zip(*MIN_CORRELATION, strict=True)
+    least_C = np.array(least)[np.maximum(np.searchsorted(windows, count_C, side="right") - 1, 0)]
+    good = (count_C >= MIN_WINDOWS) & (np.abs(shape_C) >= MIN_SHAPE) & (own_C >= least_C)
+    return [
+        ((int(c.a_C[i]), int(c.b_C[i])), (int(c.shift_C[i]), int(beats_C[i]), float(own_C[i])))
+        for i in np.flatnonzero(good)
+    ]
+
+
+def _correlations(table: Table, c: Candidates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return per candidate: windows compared, their median correlation, and that without the mean beat.
+
+    The last has the sign of agreement: an inverted copy also gives +1.
+    """
+    owner_M, a_M, b_M, off_M = _aligned(table.window_W, table, c)
+    nth_M = np.arange(owner_M.size) - np.searchsorted(owner_M, owner_M)
+    kept = nth_M < MOST_WINDOWS
+    owner_M, a_M, b_M, off_M = owner_M[kept], a_M[kept], b_M[kept], off_M[kept]
+    size = c.a_C.size
+    count_C = np.bincount(owner_M, minlength=size)
+    shape_C, own_C = np.zeros(size), np.zeros(size)
+    if not owner_M.size:
+        return count_C, shape_C, own_C
+    # Both cut where they overlap in time, whatever the R peaks' jitter.
+    at_K = np.arange(TOLERANCE, WINDOW - TOLERANCE)
+    x_MK = table.x(a_M)[:, at_K].astype(np.float64)
+    y_MK = np.take_along_axis(table.x(b_M), at_K - off_M[:, None], axis=1).astype(np.float64)
+    first = np.flatnonzero(np.diff(owner_M, prepend=-1))
+    who = owner_M[first]
+    shape_C[who] = _medians(_cosine(x_MK, y_MK), owner_M, first)
+    group_M = np.cumsum(np.diff(owner_M, prepend=-1) != 0) - 1
+    x_MK, y_MK = (_own(z_MK, group_M, first, count_C[who]) for z_MK in (x_MK, y_MK))
+    xy, xx, yy = (
+        np.add.reduceat((p * q).sum(axis=1), first) for p, q in ((x_MK, y_MK), (x_MK, x_MK), (y_MK, y_MK))
+    )
+    own_C[who] = np.sign(shape_C[who]) * xy / np.sqrt(np.maximum(xx * yy, 1e-12))
+    return count_C, shape_C, own_C
+
+
+def _own(z_MK: np.ndarray, group_M: np.ndarray, first: np.ndarray, count_G: np.ndarray) -> np.ndarray:
+    """Return what is left of windows without their group's mean beat, and without what may be shared all the same.
+
+    Breathing is slow within a window, and may keep time with a pacemaker in any recording. A window cut a
+    sample early or late differs by the mean beat's slope, in both recordings alike.
+    """
+    at_K = np.linspace(-1, 1, z_MK.shape[1])
+    slow_K3 = np.linalg.qr(np.vander(at_K, 3))[0]
+    mean_GK = np.add.reduceat(z_MK, first) / count_G[:, None]
+    slope_GK = np.gradient(mean_GK, axis=1)
+    slope_GK -= (slope_GK @ slow_K3) @ slow_K3.T
+    slope_GK /= np.maximum(np.linalg.norm(slope_GK, axis=1, keepdims=True), 1e-12)
+    z_MK = z_MK - mean_GK[group_M]
+    z_MK -= (z_MK @ slow_K3) @ slow_K3.T
+    z_MK -= (z_MK * slope_GK[group_M]).sum(axis=1, keepdims=True) * slope_GK[group_M]
+    return z_MK
+
+
+def _cosine(x_MK: np.ndarray, y_MK: np.ndarray) -> np.ndarray:
+    x_MK = x_MK - x_MK.mean(axis=1, keepdims=True)
+    y_MK = y_MK - y_MK.mean(axis=1, keepdims=True)
+    norm_M = np.sqrt((x_MK**2).sum(axis=1) * (y_MK**2).sum(axis=1))
+    return np.asarray((x_MK * y_MK).sum(axis=1) / np.maximum(norm_M, 1e-12))
+
+
+def _medians(value_M: np.ndarray, owner_M: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Return the (lower) median of each run of `owner_M`."""
+    count = np.diff(np.append(first, owner_M.size))
+    return np.asarray(value_M[np.lexsort((value_M, owner_M))][first + (count - 1) // 2])
