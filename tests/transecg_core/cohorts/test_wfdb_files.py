@@ -4,18 +4,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
+import wfdb
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from wfdb.io import _signal as wfdb_io
 
 from transecg_core.cohorts import wfdb_files
-from transecg_core.cohorts.leads import LEADS, UnsafeRecord, lead_name
+from transecg_core.cohorts.leads import EVERY_LEAD, LEADS, UnsafeRecord, lead_name
 from transecg_core.cohorts.wfdb_files import (
+    CHECKSUM,
     choose_lead,
     inside,
     read_annotations,
+    read_digital,
     read_header,
     read_signal,
 )
+from transecg_core.cohorts.wfdb_headers import ASSUMED_GAIN, INVERTED_GAIN, parse
 
 Write = Callable[..., Path]
 
@@ -177,3 +183,154 @@ def test_annotations(tmp_path: Path, write_record: Write, monkeypatch: pytest.Mo
     monkeypatch.setattr(wfdb_files, "MAX_ANNOTATION_BYTES", 3)
     with pytest.raises(UnsafeRecord, match="too long"):
         read_annotations(tmp_path, "a", "atr")
+
+
+@pytest.mark.parametrize("fmt", ["16", "61", "80", "160", "212", "24", "32"])
+@settings(max_examples=15)
+@given(data=st.data())
+def test_decodes_as_the_wfdb_package_does(
+    tmp_path_factory: pytest.TempPathFactory, fmt: str, data: st.DataObject
+) -> None:
+    """Any bytes, any number of signals and samples, in blocks of any size: the package's own digital values."""
+    folder = tmp_path_factory.mktemp("any")
+    signals, samples = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 97))
+    raw = data.draw(st.binary(min_size=4 * signals * samples, max_size=4 * signals * samples))
+    size = wfdb_io._required_byte_num("read", fmt, signals * samples)
+    (folder / "a.dat").write_bytes(raw[:size])
+    lines = [f"a.dat {fmt} 200 12 0 0 0 0 I" for _ in range(signals)]
+    (folder / "a.hea").write_text("\n".join([f"a {signals} 500 {samples}", *lines]))
+    whole = wfdb.rdrecord(str(folder / "a"), physical=False).d_signal
+    header = read_header(folder, "a")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wfdb_files, "BLOCK", 2 * data.draw(st.integers(1, 60)))
+        ours = [read_digital(header, index) for index in range(signals)]
+    assert np.array_equal(np.stack(ours, axis=1), whole)
+
+
+def test_signals_in_files_of_their_own_and_of_different_formats(tmp_path: Path) -> None:
+    narrow, wide = np.arange(-50, 50), np.arange(100) * 300
+    wfdb.wrsamp("a", 500, ["mV"], ["II"], d_signal=narrow[:, None], fmt=["212"], adc_gain=[200.0], baseline=[0],
+                write_dir=str(tmp_path))  # fmt: skip
+    wfdb.wrsamp("b", 500, ["uV"], ["I"], d_signal=wide[:, None], fmt=["16"], adc_gain=[2.0], baseline=[7],
+                write_dir=str(tmp_path))  # fmt: skip
+    lines = [(tmp_path / f"{name}.hea").read_text().splitlines()[1] for name in ("a", "b")]
+    (tmp_path / "c.hea").write_text("\n".join(["c 2 500 100", *lines]))
+    decoded = wfdb_files.decode(tmp_path, "c", EVERY_LEAD)
+    assert (decoded.lead, decoded.notes) == ("I", ())
+    assert np.allclose(decoded.signal_mv, (wide - 7) / 2.0 / 1000)
+    assert wfdb_files.signal_files(tmp_path, "c") == ("a.dat", "b.dat")
+    assert np.allclose(read_signal(read_header(tmp_path, "c"), 0), narrow / 200)
+
+
+def challenge(folder: Path, fmt: str = "16+24", name: bytes = b"val", dtype: str = "<i2") -> np.ndarray:
+    """Write a record as the PhysioNet challenges of 2017 and 2020 do, and return its samples in ADC units."""
+    x_T = np.round(1000 * np.sin(np.arange(9000) / 40)).astype(dtype)
+    kind = {"<i2": 30, "<i4": 20}[dtype]
+    head = np.array([kind, 1, x_T.size, 0, len(name) + 1], dtype="<i4").tobytes() + name + b"\0"
+    (folder / "A00001.mat").write_bytes(head + x_T.tobytes())
+    (folder / "A00001.hea").write_text(
+        f"A00001 1 300 9000 05:05:15 1/05/2000\nA00001.mat {fmt} 1000/mV 16 0 -127 0 0 ECG \n"
+    )
+    return x_T
+
+
+@pytest.mark.parametrize(
+    ("fmt", "name", "dtype"),
+    [("16+24", b"val", "<i2"), ("16x1+24", b"val", "<i2"), ("32+26", b"ecg_a", "<i4")],
+)
+def test_matlab_files_of_the_challenges(tmp_path: Path, fmt: str, name: bytes, dtype: str) -> None:
+    x_T = challenge(tmp_path, fmt, name, dtype)
+    decoded = wfdb_files.decode(tmp_path, "A00001", EVERY_LEAD)
+    assert (decoded.fs_hz, decoded.lead, decoded.notes) == (300.0, "ECG", ())
+    assert np.allclose(decoded.signal_mv, x_T / 1000)
+    assert wfdb_files.signal_files(tmp_path, "A00001") == ("A00001.mat",)
+    scipy_x = scipy.io.loadmat(tmp_path / "A00001.mat")[name.decode()]
+    assert np.array_equal(scipy_x[0], x_T)
+
+
+def test_no_other_matlab_file_is_read(tmp_path: Path) -> None:
+    x_T = challenge(tmp_path)
+    scipy.io.savemat(tmp_path / "A00001.mat", {"val": x_T[None]}, format="5")
+    with pytest.raises(UnsafeRecord, match="not a MATLAB 4 matrix"):
+        read_header(tmp_path, "A00001")
+    scipy.io.savemat(tmp_path / "A00001.mat", {"val": x_T[None]}, format="4")
+    assert read_header(tmp_path, "A00001").samples == 9000
+
+
+@pytest.mark.parametrize(
+    ("word", "zero", "mv"),
+    [
+        ("200", 0, 1.0),
+        ("200", 100, 0.5),
+        ("200(0)", 100, 1.0),
+        ("200(-100)/mV", 0, 1.5),
+        ("1716(6)/mV", 0, 194 / 1716),
+        ("0", 0, 1.0),
+        ("0(0)/mV", 0, 1.0),
+        ("-200", 0, -1.0),
+        (".5/uV", 0, 0.4),
+        ("2e2/mV", 0, 1.0),
+        ("200./mV", 0, 1.0),
+        ("200000/V", 0, 1.0),
+    ],
+)
+def test_gains(tmp_path: Path, word: str, zero: int, mv: float) -> None:
+    np.array([200, 0, 200], dtype="<i2").tofile(tmp_path / "a.dat")
+    (tmp_path / "a.hea").write_text(f"a 1 500 3\na.dat 16 {word} 16 {zero} 0 0 0 I")
+    decoded = wfdb_files.decode(tmp_path, "a", EVERY_LEAD)
+    assert decoded.signal_mv[0] == pytest.approx(mv)
+    assert decoded.notes == (
+        (ASSUMED_GAIN,) if mv == 1.0 and word[0] == "0" else (INVERTED_GAIN,) if mv < 0 else ()
+    )
+
+
+@given(st.text(alphabet="0123456789.-+e()/mVnaif", max_size=24))
+def test_any_gain_is_a_number_or_refused(word: str) -> None:
+    try:
+        channel = parse(f"a 1 500 3\na.dat 16 {word or '?'} 16 0 0 0 0 I".encode(), "a").channels[0]
+    except UnsafeRecord:
+        return
+    assert 1e-3 <= abs(channel.gain) <= 1e9
+
+
+@pytest.mark.parametrize("change", [0, 1])
+def test_checksums_of_the_lead_that_is_read(tmp_path: Path, write_record: Write, change: int) -> None:
+    header = write_record(tmp_path, "a", leads=("I", "II"))
+    raw = np.fromfile(header.with_suffix(".dat"), dtype="<i2").reshape(-1, 2)
+    raw[77, 0] += change
+    raw[78, 1] += 1
+    raw.tofile(header.with_suffix(".dat"))
+    notes = wfdb_files.decode(tmp_path, "a", EVERY_LEAD).notes
+    assert notes == ((CHECKSUM,) if change else ())
+
+
+def test_a_checksum_of_zero_states_none(tmp_path: Path) -> None:
+    x_T = challenge(tmp_path)
+    assert int(x_T.sum()) % 65_536
+    assert CHECKSUM not in wfdb_files.decode(tmp_path, "A00001", EVERY_LEAD).notes
+
+
+@settings(max_examples=150)
+@given(raw=st.binary(max_size=60) | st.binary(max_size=60).map(lambda raw: raw + b"\0\0"))
+def test_any_annotation_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    np.arange(5000, dtype="<i2").tofile(folder / "a.dat")
+    (folder / "a.hea").write_text("a 1 500 5000\na.dat 16 200 12 0 0 0 0 I")
+    (folder / "a.atr").write_bytes(raw)
+    try:
+        sample_A, symbols = read_annotations(folder, "a", "atr")
+    except UnsafeRecord:
+        # Any other exception fails the test.
+        return
+    assert len(symbols) == sample_A.size > 0
+    assert 0 <= sample_A[0] <= sample_A[-1] < 5000
+    assert (np.diff(sample_A) >= 0).all()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_encodings_and_line_ends(encoding: str, end: str) -> None:
+    text = end.join(["a 1 500/360(0) 5", "a.dat 16 200 12 0 0 0 0 ECG I ", "", "# Name: Müller"])
+    header = parse(text.encode(encoding), "a")
+    assert (header.fs_hz, header.samples, header.comments) == (500.0, 5, ("Name: Müller",))
+    assert header.channels[0].lead == "ECG I"
