@@ -31,9 +31,10 @@ _REMEDIES: Mapping[str, str] = {
 }
 
 
-def table(found: Inspection, where: str) -> str:
-    """Return the page of one site; `where` says what was read."""
-    lines = [f"Site {found.site}: {where}", ""]
+def table(found: Inspection, reader: str, folder: str) -> str:
+    """Return the page of one site, read from `folder` by `reader`."""
+    lines = [f"Site {found.site}", ""]
+    lines += [_row("reader", reader), _row("folder", folder)]
     lines += [_row(label, text) for label, text in _facts(found) if text]
     lines += ["", "What can be measured"]
     for name, verdict in found.measurable.items():
@@ -44,6 +45,7 @@ def table(found: Inspection, where: str) -> str:
     if found.left_out:
         lines += ["", "Not used of these records"]
         lines += [_row(f"{count:>7}", reason) for reason, count in sorted(found.left_out.items())]
+    lines += _copies(found)
     lines += _problems(found.problems)
     lines += ["", verdict_line(found)]
     return "\n".join(lines)
@@ -83,7 +85,8 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 
 def _row(label: str, text: str) -> str:
-    """Return an aligned row, wrapped under its own column."""
+    """Return an aligned row, wrapped under its own column; names from files can't reach the terminal's controls."""
+    text = "".join(char if char.isprintable() else "?" for char in text)
     first = f"  {label:<{_LABEL}}"
     return textwrap.fill(
         text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False
@@ -111,6 +114,21 @@ def _remedy(reason: str) -> str:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def _copies(found: Inspection) -> list[str]:
+    lines = ["", "Copies of one waveform"] if found.duplicates else []
+    for copy in found.duplicates:
+        where = (
+            copy.other_record if copy.other_site == found.site else f"{copy.other_site}: {copy.other_record}"
+        )
+        whose = "the same person" if copy.same_person else "ANOTHER PERSON"
+        lines.append(_row("", f"{copy.record} = {where}, filed under {whose}"))
+    if not all(copy.same_person for copy in found.duplicates):
+        lines.append(
+            _row("", "-> one person under two ids (same-person-as in the table), or a record filed wrong")
+        )
+    return lines
 
 
 def _problems(problems: Sequence[Problem]) -> list[str]:

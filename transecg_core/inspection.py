@@ -6,6 +6,7 @@ names records and people, and so stays where the data is.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -29,6 +30,7 @@ from transecg_core.errors import UserError
 from transecg_core.measurable import Verdict, measurable
 from transecg_core.signals.schema import RecordInfo, Windows
 from transecg_core.signals.windows import build_windows
+from transecg_core.splits.duplicates import DuplicatePair, near_duplicates
 
 Say = Callable[[str], None]
 SEXES: tuple[str, ...] = get_args(Sex)
@@ -37,6 +39,21 @@ LEFT_OUT = ("record:", "file:")
 """How the reasons begin for which a whole record is not used."""
 PARTS = ("window:", "beat:")
 """How the reasons begin for which a part of a record is not used."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A record of the site that holds the same waveform as another, there or at another site.
+
+    ``same_person``: both are filed under one person, as two readings of one file would be; otherwise
+    somebody has two ids, or a record is filed under the wrong person.
+    """
+
+    record: str
+    other_site: str
+    other_record: str
+    same_person: bool
+    correlation: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,8 @@ class Inspection:
         Reason -> windows and beats not used of records that are.
     measurable
         Protocol -> whether a run can measure it here, and why.
+    duplicates
+        Records that are copies of others, of the sites inspected together.
     problems
         Broken promises of the data or its reader; a site without any keeps the contract.
     """
@@ -81,6 +100,7 @@ class Inspection:
     kept: tuple[tuple[str, str], ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     measurable: Mapping[str, Verdict] = field(default_factory=dict)
+    duplicates: tuple[Copy, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -94,7 +114,8 @@ class Inspection:
             name: [{"record": record, "reason": reason} for record, reason in getattr(self, name)]
             for name in ("skipped", "kept")
         }
-        return asdict(self) | pairs | {"problems": [asdict(problem) for problem in self.problems]}
+        body: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # tuples become lists
+        return body | pairs
 
 
 def _quiet(_line: str) -> None:
@@ -111,6 +132,30 @@ def inspect_source(source: SiteSource, say: Say = _quiet) -> Inspection:
     say
         Is told the progress, record by record.
     """
+    return inspect_sites((source,), say)[0]
+
+
+def inspect_sites(sources: Sequence[SiteSource], say: Say = _quiet) -> tuple[Inspection, ...]:
+    """Inspect sites of different names, and look for copies across them; see `inspect_source`."""
+    examined = [_examined(source, say) for source in sources]
+    pairs = near_duplicates([(found.site, windows) for found, windows in examined if windows is not None])
+    people = {source.name: source for source in sources}
+    return tuple(replace(found, duplicates=_copies(found.site, pairs, people)) for found, _ in examined)
+
+
+def _copies(site: str, pairs: Sequence[DuplicatePair], sources: Mapping[str, SiteSource]) -> tuple[Copy, ...]:
+    """Return the pairs with a record of `site`, told from its side."""
+    found = []
+    for p in pairs:
+        same = sources[p.site_a].person(p.participant_a) == sources[p.site_b].person(p.participant_b)
+        if p.site_a == site:
+            found.append(Copy(p.record_a, p.site_b, p.record_b, same, p.correlation))
+        elif p.site_b == site:
+            found.append(Copy(p.record_b, p.site_a, p.record_a, same, p.correlation))
+    return tuple(found)
+
+
+def _examined(source: SiteSource, say: Say) -> tuple[Inspection, Windows | None]:
     watched = _Watched(source, say)
     try:
         windows = build_windows(replace(source, read=watched.read))
@@ -129,7 +174,7 @@ def inspect_source(source: SiteSource, say: Say = _quiet) -> Inspection:
         problems=tuple(contract.problems),
         measurable=measurable(source, windows),
     )
-    return found if windows is None else _counted(found, source, windows, watched.rates)
+    return (found if windows is None else _counted(found, source, windows, watched.rates)), windows
 
 
 def unusable(site: str, error: UserError) -> Inspection:

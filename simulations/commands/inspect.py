@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,15 +33,15 @@ def command(
 ) -> None:
     """Check a cohort against the contract and say what can be measured on it; status 1: not usable as it is."""
     sites = declarations(folder, sites_file, reader, lead)
-    found = {site.name: inspect_site(site, progress()) for site in sites}
+    found = inspect_all(sites, progress())
     if as_json:
-        print(json.dumps(document(list(found.values())), indent=2))
+        print(json.dumps(document(found), indent=2))
     else:
         from simulations.inspection_table import table
 
-        where = {site.name: f"reader {site.reader}, {site.path}" for site in sites}
-        print("\n\n".join(table(one, where[name]) for name, one in found.items()))
-    if not all(one.sound for one in found.values()):
+        where = {site.name: (site.reader, str(site.path)) for site in sites}
+        print("\n\n".join(table(one, *where[one.site]) for one in found))
+    if not all(one.sound for one in found):
         raise typer.Exit(1)
 
 
@@ -84,8 +84,8 @@ def declarations(
 
 def _readers(folder: Path, reader: str | None) -> dict[Path, str]:
     """Return the folders of sites and the reader of each: `folder` itself, or those below it."""
+    from transecg_core.cohorts.listing import TABLE
     from transecg_core.cohorts.recognise import MARKS, reader_of, sites_in
-    from transecg_core.cohorts.sites_file import TABLE
 
     own = reader or reader_of(folder)
     if own is not None:
@@ -98,18 +98,21 @@ def _readers(folder: Path, reader: str | None) -> dict[Path, str]:
     return found
 
 
-def inspect_site(site: SiteDeclaration, say: Callable[[str], None]) -> Inspection:
-    """Open and inspect one site; what keeps it from being opened becomes its problem."""
+def inspect_all(sites: Sequence[SiteDeclaration], say: Callable[[str], None]) -> list[Inspection]:
+    """Open and inspect sites; what keeps one from being opened becomes its problem."""
     from transecg_core.cohorts import open_declared
-    from transecg_core.inspection import inspect_source, unusable
+    from transecg_core.inspection import inspect_sites, unusable
 
-    try:
-        return inspect_source(open_declared(site), say)
-    except UserError as error:
-        return unusable(site.name, error)
+    sources, closed = [], []
+    for site in sites:
+        try:
+            sources.append(open_declared(site))
+        except UserError as error:
+            closed.append(unusable(site.name, error))
+    return sorted((*inspect_sites(sources, say), *closed), key=lambda one: one.site)
 
 
-def document(found: list[Inspection]) -> dict[str, object]:
+def document(found: Sequence[Inspection]) -> dict[str, object]:
     """Return what ``--json`` prints: one site's inspection, or ``sites``: name -> inspection."""
     if len(found) == 1:
         return found[0].as_dict()
