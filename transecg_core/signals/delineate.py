@@ -20,7 +20,7 @@ import numpy as np
 
 from transecg_core.cohorts.schema import COMPONENT_CODE
 from transecg_core.signals.schema import FS_HZ
-from transecg_core.signals.waves import Beat, Place, Span, Wave, find_qrs, find_wave, typical_beat
+from transecg_core.signals.waves import Place, Span, Wave, find_qrs, find_wave, typical_beat
 
 RR_LIMITS_S = (0.35, 1.8)
 FALLBACK = "delineation: fixed offsets used"
@@ -35,13 +35,17 @@ QRS_SHORTEST_S, P_SHORTEST_S, T_SHORTEST_S = 0.04, 0.03, 0.05
 """Anything shorter is no such wave."""
 P_EARLIEST_S = 0.36
 """How long before the QRS a P wave may peak: a first-degree block's PR interval has room."""
-P_PEAK, P_SPREAD_S, P_FLANK_S = -0.15, 0.1, 0.08
+P_PEAK_S, T_PEAK = -0.153, (0.233, 0.041)
+"""Where their peaks usually are, seconds from R: medians over the twelve leads, slope on the square root of
+RR and constant for the T wave."""
+P_SPREAD_S, T_SPREAD_S = 0.1, 0.07
+"""How far from there a deflection counts half."""
+P_FLANK_S, T_FLANK = 0.08, 0.13
+"""Longest flank of a wave; the T wave's goes with the square root of RR."""
 T_SOONEST_S = 0.04
 """How soon after the QRS a T wave may peak."""
-T_PEAK, T_SPREAD_S, T_FLANK = (0.24, 0.036), 0.07, 0.13
-"""T waves' peaks and flanks go with the square root of RR; see `fixed_offsets`."""
 T_LATEST = (0.36, 0.26)
-"""Latest peak from the QRS's onset, likewise: a long QT interval has room."""
+"""Latest peak from the QRS's onset, slope on the square root of RR and constant: a long QT interval has room."""
 T_CYCLE, P_CYCLE = 0.75, 0.35
 """Parts of the RR interval after and before the QRS's onset that may hold a T and a P wave's peak."""
 BEYOND_S = 0.04
@@ -65,12 +69,12 @@ class Edge:
 
 
 EDGES: Mapping[str, Edge] = {
-    "P on": Edge(-0.010),
-    "P off": Edge(0.0),
-    "QRS on": Edge(-0.014, 0.57),
+    "P on": Edge(-0.007),
+    "P off": Edge(-0.001),
+    "QRS on": Edge(-0.013, 0.57),
     "QRS off": Edge(0.006, 0.82),
-    "T on": Edge(-0.020),
-    "T off": Edge(0.014),
+    "T on": Edge(-0.021),
+    "T off": Edge(0.013),
 }
 
 
@@ -106,9 +110,9 @@ def fixed_offsets(rr_s: float, notes: tuple[str, ...] = ()) -> Boundaries:
     """
     root = math.sqrt(min(max(rr_s, RR_LIMITS_S[0]), RR_LIMITS_S[1]))
     return Boundaries(
-        qrs=(-0.044, 0.046),
-        p=(-0.194, -0.092),
-        t=(0.174 * root + 0.005, 0.321 * root + 0.045),
+        qrs=(-0.044, 0.044),
+        p=(-0.194, -0.094),
+        t=(0.149 * root + 0.023, 0.298 * root + 0.060),
         rr_s=rr_s,
         notes=notes,
     )
@@ -152,25 +156,23 @@ def measure(x_T: np.ndarray, typical_K: np.ndarray, rr: int) -> Measured | None:
         return None
     usual = fixed_offsets(rr / FS_HZ)
     on, off = (edge * FS_HZ for edge in _qrs(qrs, usual, EDGES))
-    return Measured(qrs, _find_p(beat, on), _find_t(beat, on, off))
+    return Measured(qrs, find_wave(beat, _p_place(on, rr)), find_wave(beat, _t_place(on, off, rr)))
 
 
-def _find_p(beat: Beat, on: float) -> Wave | None:
-    earliest = on - min(P_EARLIEST_S * FS_HZ, P_CYCLE * beat.x_R.size)
+def _p_place(on: float, rr: int) -> Place:
+    earliest = on - min(P_EARLIEST_S * FS_HZ, P_CYCLE * rr)
     edges = earliest - BEYOND_S * FS_HZ, on
-    return find_wave(
-        beat,
-        Place(earliest, on - 2, P_PEAK * FS_HZ, P_SPREAD_S * FS_HZ, edges, P_FLANK_S * FS_HZ, smoothing=7),
+    return Place(
+        earliest, on - 2, P_PEAK_S * FS_HZ, P_SPREAD_S * FS_HZ, edges, P_FLANK_S * FS_HZ, smoothing=7
     )
 
 
-def _find_t(beat: Beat, on: float, off: float) -> Wave | None:
-    root = math.sqrt(beat.x_R.size / FS_HZ)
-    latest = on + min((T_LATEST[0] * root + T_LATEST[1]) * FS_HZ, T_CYCLE * beat.x_R.size)
-    usual = (T_PEAK[0] * root + T_PEAK[1]) * FS_HZ
+def _t_place(on: float, off: float, rr: int) -> Place:
+    root = math.sqrt(rr / FS_HZ)
+    latest = on + min((T_LATEST[0] * root + T_LATEST[1]) * FS_HZ, T_CYCLE * rr)
     edges = off, latest + BEYOND_S * FS_HZ
-    first, flank = off + T_SOONEST_S * FS_HZ, T_FLANK * root * FS_HZ
-    return find_wave(beat, Place(first, latest, usual, T_SPREAD_S * FS_HZ, edges, flank, smoothing=9))
+    first, usual = off + T_SOONEST_S * FS_HZ, (T_PEAK[0] * root + T_PEAK[1]) * FS_HZ
+    return Place(first, latest, usual, T_SPREAD_S * FS_HZ, edges, T_FLANK * root * FS_HZ, smoothing=9)
 
 
 def place(measured: Measured, rr_s: float, edges: Mapping[str, Edge] = EDGES) -> Boundaries:
