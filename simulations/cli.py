@@ -11,7 +11,7 @@ import typer
 from click import ClickException
 from click.exceptions import Exit
 
-from simulations.commands import audit_model
+from simulations.commands import audit_model, cache, fetch, init_data, inspect
 from transecg_core.errors import UserError
 
 app = typer.Typer(
@@ -88,7 +88,10 @@ def compare(
     print(campaign.carry_on(folder, engine, workers), flush=True)
 
 
-app.command("audit-model")(audit_model.command)
+for _name, _module in (
+    ("fetch", fetch), ("init-data", init_data), ("inspect", inspect), ("audit-model", audit_model), ("cache", cache),
+):  # fmt: skip
+    app.command(_name)(_module.command)
 
 
 def main() -> None:
