@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 DUPLICATE = "record: same signal file as another record"
 SIGNAL_FILES = (".dat", ".mat", ".edf", ".csv")
-SHARED_MODULES = ("reader", "leads", "wfdb_files", "wfdb_headers", "condition", "people", "fingerprint")
+SHARED_MODULES = (
+    "reader",
+    "leads",
+    "paths",
+    "wfdb_files",
+    "wfdb_headers",
+    "condition",
+    "people",
+    "fingerprint",
+)
 
 
 def fingerprint(

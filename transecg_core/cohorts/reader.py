@@ -16,6 +16,7 @@ from transecg_core.cohorts import condition, wfdb_files
 from transecg_core.cohorts.fingerprint import DUPLICATE as DUPLICATE
 from transecg_core.cohorts.fingerprint import fingerprint
 from transecg_core.cohorts.leads import EVERY_LEAD, Decoded, LeadChoice, UnsafeRecord
+from transecg_core.cohorts.paths import below
 from transecg_core.cohorts.people import OLDEST as OLDEST
 from transecg_core.cohorts.people import agreed
 from transecg_core.cohorts.people import parse_age as parse_age
@@ -141,7 +142,7 @@ def records_in(root: Path, folder: str = "") -> list[str]:
         If the folder lies outside `root`: not even its names are read.
     """
     place = root / folder
-    if not wfdb_files.below(root, place):
+    if not below(root, place):
         raise ValueError(f"{folder} lies outside the dataset's folder")
     names = [Path(name).stem for name in os.listdir(place) if name.endswith(".hea")] if place.is_dir() else []
     return [f"{folder}/{name}" if folder else name for name in sorted(names, key=natural)]
@@ -184,7 +185,7 @@ def make_source(
     for table in reader.tables:
         if not (root / table).is_file():
             raise UserError(f"site '{site}': {root / table} is missing; copy the whole dataset there")
-        if not wfdb_files.below(root, root / table):
+        if not below(root, root / table):
             raise UserError(f"site '{site}': {root / table} lies outside the folder; copy it there")
     leads = replace(leads, nearest=reader.nearest_leads)
     aliases = {local: f"{site}/{person}" for local, person in reader.aliases.items()} | dict(reader.elsewhere)

@@ -8,9 +8,7 @@ folder, and hand wfdb nothing but bytes that are really there.
 from __future__ import annotations
 
 import math
-import os
 import re
-import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,12 +19,13 @@ import numpy as np
 
 from transecg_core.cohorts import wfdb_headers
 from transecg_core.cohorts.leads import EVERY_LEAD, MV_PER_UNIT, Decoded, LeadChoice, UnsafeRecord
+from transecg_core.cohorts.paths import MAX_FILE_BYTES as MAX_FILE_BYTES
+from transecg_core.cohorts.paths import inside as inside
 from transecg_core.cohorts.wfdb_headers import BYTES_PER_SAMPLE, Channel
 from transecg_core.cohorts.wfdb_headers import MAX_FS_HZ as MAX_FS_HZ
 
 MAX_HEADER_BYTES = 65_536
 MAX_ANNOTATION_BYTES = 2_000_000
-MAX_FILE_BYTES = 4 * 2**30
 MAX_AMPLITUDE_MV = 20.0
 """A sample this far from the median is no ECG: the file is corrupt."""
 BLOCK = 2**16
@@ -37,7 +36,6 @@ MATLAB_TYPE = {"16": 30, "32": 20}
 LONGER = "record kept: signal file longer than its header says"
 CHECKSUM = "record kept: checksum differs from its header"
 
-_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _EXTENSION = re.compile(r"[a-z][a-z0-9]{0,7}")
 
 
@@ -58,46 +56,6 @@ class Header:
             if line.lower().startswith(f"{key.lower()}:"):
                 return line[len(key) + 1 :].strip() or None
         return None
-
-
-def below(root: Path, path: Path) -> bool:
-    """Return whether `path`, links followed, lies in the folder `root`."""
-    try:
-        home = os.path.realpath(root, strict=True)
-        return os.path.commonpath([home, os.path.realpath(path, strict=True)]) == home
-    except OSError:
-        # Links in a circle, or a folder we may not enter.
-        return False
-
-
-def inside(root: Path, relative: str) -> Path:
-    """Return the regular file `relative` below `root`, symbolic links followed.
-
-    Raises
-    ------
-    UnsafeRecord
-        If a part of the path is not a plain name, or the file is missing, special, outside `root`
-        or enormous.
-    """
-    *folders, name = relative.split("/")
-    stem = name.rpartition(".")[0]
-    if not all(_PART.fullmatch(part) for part in (*folders, stem)) or not name.isascii():
-        raise UnsafeRecord("record: name is not a plain local one")
-    path = root.joinpath(*folders, name)
-    kind = path.suffix or "a"
-    try:
-        status = os.stat(path)
-    except PermissionError:
-        raise UnsafeRecord(f"record: {kind} file can't be read") from None
-    except OSError:
-        raise UnsafeRecord(f"record: {kind} file missing") from None
-    if not stat.S_ISREG(status.st_mode):
-        raise UnsafeRecord(f"record: {kind} file missing")
-    if not below(root, path):
-        raise UnsafeRecord("record: file lies outside the dataset's folder")
-    if status.st_size > MAX_FILE_BYTES:
-        raise UnsafeRecord(f"record: {kind} file bigger than {MAX_FILE_BYTES / 2**30:g} GiB")
-    return path
 
 
 def read_header(root: Path, record: str) -> Header:

@@ -1,5 +1,4 @@
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,56 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reading import read
 
 from transecg_core.cohorts import READERS, open_reader, open_site, ptbxl
 from transecg_core.cohorts.ecgiddb import OPENING_CUT, cut_opening
-from transecg_core.cohorts.people import AGE_HIDDEN, AGE_UNKNOWN, SEX_UNKNOWN, TWO_SEXES, YOUNGER
+from transecg_core.cohorts.people import AGE_HIDDEN, AGE_UNKNOWN, SEX_UNKNOWN
 from transecg_core.cohorts.ptbxl import NO_CODES
 from transecg_core.cohorts.qtdb import NO_BEAT_LABELS
-from transecg_core.cohorts.reader import DUPLICATE, natural, parse_age, parse_sex
-from transecg_core.cohorts.schema import BEATS, UNKNOWN, Recording, SkipLog
+from transecg_core.cohorts.reader import natural
+from transecg_core.cohorts.schema import BEATS, UNKNOWN, SkipLog
 from transecg_core.config import parse
 from transecg_core.errors import UserError
 from transecg_core.signals.windows import build_windows
 
 Write = Callable[..., Path]
-
-
-def read(reader: str, root: Path, people: int | None = None) -> tuple[list[Recording], dict[str, int]]:
-    skips = SkipLog()
-    recordings = list(open_reader(reader, root, reader, people).read(skips))
-    return recordings, skips.counts()
-
-
-@pytest.mark.parametrize(
-    ("text", "age"),
-    [
-        ("25", 25.0),
-        (" 51\n", 51.0),
-        ("56.0", 56.0),
-        (">89", 90.0),
-        ("300", 90.0),
-        ("300.0", 90.0),
-        ("-1", None),
-    ]
-    + [(word, None) for word in ("-", "", "NaN", "nan", "inf", "121", "1e1", "N/A", ">x", ">20")]
-    + [(None, None)],
-)
-def test_ages(text: str | None, age: float | None) -> None:
-    assert parse_age(text) == age
-
-
-@given(st.text())
-def test_an_age_is_none_or_a_possible_one(text: str) -> None:
-    age = parse_age(text)
-    assert age is None or 0 <= age <= 120
-
-
-@pytest.mark.parametrize(
-    ("text", "sex"), [("male", "M"), ("F\n", "F"), ("Female", "F"), ("-", None), (None, None)]
-)
-def test_sexes(text: str | None, sex: str | None) -> None:
-    assert parse_sex(text) == sex
 
 
 @given(st.lists(st.text(max_size=6), max_size=20))
@@ -220,14 +183,6 @@ def test_who_is_in_two_datasets_is_one_person_whatever_the_sites_are_called(
     assert tapes.people == intervals.people == 2
 
 
-def test_identical_files_are_used_once(ptbxl_folder: Path) -> None:
-    folder = ptbxl_folder / "records100" / "00000"
-    shutil.copy(folder / "00003_lr.dat", folder / "00463_lr.dat")
-    recordings, skipped = read("ptbxl", ptbxl_folder)
-    assert [r.participant for r in recordings] == ["13243", "13244", "15709", "15709"]
-    assert skipped[DUPLICATE] == 1
-
-
 @pytest.mark.parametrize("path", ["../../etc/passwd", "records100/00000/../../x", "http://host/00003_lr", ""])
 def test_ptbxl_paths_from_the_table_are_not_trusted(ptbxl_folder: Path, path: str) -> None:
     table = ptbxl_folder / "ptbxl_database.csv"
@@ -283,50 +238,11 @@ def test_the_cap_keeps_whole_people_and_ignores_the_seed(ecgiddb_folder: Path) -
     assert len(one) == (3 if one[0].participant == "Person_01" else 1)
 
 
-def test_fingerprint_follows_content(ecgiddb_folder: Path) -> None:
-    first = open_reader("ecgiddb", ecgiddb_folder, "ecgiddb").fingerprint
-    assert open_reader("ecgiddb", ecgiddb_folder, "ecgiddb").fingerprint == first
-    assert open_reader("ecgiddb", ecgiddb_folder, "ecgiddb", people=1).fingerprint != first
-    (ecgiddb_folder / "README").write_text("not read")
-    assert open_reader("ecgiddb", ecgiddb_folder, "ecgiddb").fingerprint == first
-    data = ecgiddb_folder / "Person_02" / "rec_1.dat"
-    raw = bytearray(data.read_bytes())
-    raw[1000] ^= 1
-    data.write_bytes(bytes(raw))
-    assert open_reader("ecgiddb", ecgiddb_folder, "ecgiddb").fingerprint != first
-
-
 def test_a_folder_becomes_windows(ecgiddb_folder: Path) -> None:
     windows = build_windows(open_reader("ecgiddb", ecgiddb_folder, "clinic"))
     assert windows.participants == ("Person_01", "Person_02")
     assert len(windows.records) == 4
     assert len(windows) >= 4 * 8
-
-
-def test_two_sexes_leave_none_and_growing_younger_is_noted(ecgiddb_folder: Path, write_record: Write) -> None:
-    person = ecgiddb_folder / "Person_01"
-    about = ("Age: 24", "Sex: female", "ECG date: 04.02.2005")
-    write_record(person, "rec_11", leads=("ECG I",), comments=about, seed=21)
-    recordings, skipped = read("ecgiddb", ecgiddb_folder)
-    assert [(r.age, r.sex) for r in recordings if r.participant == "Person_01"] == [(25.0, None)] * 3 + [
-        (24.0, None)
-    ]
-    assert [r.sex for r in recordings if r.participant == "Person_02"] == ["F"]
-    assert skipped == {AGE_UNKNOWN: 1, TWO_SEXES: 4, YOUNGER: 1}
-
-
-def test_two_sexes_under_two_ids_of_one_person(ptbxl_folder: Path) -> None:
-    table = ptbxl_folder / "ptbxl_database.csv"
-    rows = (
-        table.read_text().replace("145,16690.0,40.0,,", "146,16690.0,40.0,1,").replace("00145_lr", "00146_lr")
-    )
-    table.write_text(rows)
-    for path in (ptbxl_folder / "records100" / "00000").glob("00145_lr.*"):
-        target = path.with_name(path.name.replace("145", "146"))
-        target.write_bytes(path.read_bytes().replace(b"00145", b"00146"))
-    recordings, skipped = read("ptbxl", ptbxl_folder)
-    assert {r.sex for r in recordings if r.participant in ("16690", "16723")} == {None}
-    assert skipped[TWO_SEXES] == 2
 
 
 @pytest.mark.parametrize("name", sorted(READERS))
@@ -364,35 +280,3 @@ def test_a_folder_that_leads_out_is_not_even_listed(tmp_path: Path, write_record
     with pytest.raises(UserError, match="folder can't be read or lies outside") as caught:
         open_reader("ecgiddb", tmp_path / "ecgiddb", "clinic")
     assert "secret" not in str(caught.value)
-
-
-def test_the_fingerprint_follows_the_files_that_headers_name(tmp_path: Path, write_record: Write) -> None:
-    header = write_record(tmp_path, "100", beat_symbols="N")
-    header.write_text(header.read_text().replace("100.dat", "other.dat"))
-    other = header.with_suffix(".dat").rename(tmp_path / "other.dat")
-    first = open_reader("mitdb", tmp_path, "clinic").fingerprint
-    raw = bytearray(other.read_bytes())
-    raw[1000] ^= 1
-    other.write_bytes(bytes(raw))
-    assert open_reader("mitdb", tmp_path, "clinic").fingerprint != first
-
-
-@pytest.mark.parametrize(
-    ("signal", "reason"),
-    [
-        (np.zeros(5000), "record: flat"),
-        (np.where(np.arange(5000) % 4, 1.0, 0.1 * np.sin(np.arange(5000))), "record: railed"),
-        (np.minimum(np.sin(np.arange(5000) / 40), 0.9), "record kept: clipped"),
-        (np.sin(np.arange(5000) / 40), ""),
-    ],
-    ids=["flat", "railed", "clipped", "sound"],
-)
-def test_leads_that_were_not_recorded(
-    tmp_path: Path, write_record: Write, signal: np.ndarray, reason: str
-) -> None:
-    write_record(tmp_path, "100", beat_symbols="N", comments=("69 M",))
-    write_record(tmp_path, "101", signal=signal, beat_symbols="N", comments=("69 M",))
-    recordings, skipped = read("mitdb", tmp_path)
-    assert ("101" in {r.record for r in recordings}) == (not reason.startswith("record:"))
-    assert len(skipped) == bool(reason)
-    assert all(said.startswith(reason) for said in skipped)
