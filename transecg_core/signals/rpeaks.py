@@ -28,12 +28,16 @@ MISSED_HEIGHT, MISSED_SLOPE = 0.5, 0.25
 """What a missed beat must have of its neighbours' height and of their steepest slope; ectopic beats are
 as high as others, but less steep, and T waves less steep still."""
 
+OTHER_SIDE = 0.6
+"""Of two opposite peaks of one beat, the one on the record's usual side is R if it is this much of the usual height."""
+
 
 def detect(x_T: np.ndarray) -> np.ndarray:
     """Find R peaks: sleepecg's, moved to the largest absolute value within 50 ms, and checked.
 
     Neighbours are the measure: peaks far lower are dropped, and the largest steep deflection in an
-    interval far longer is added. Neither sign nor scale of the signal matters.
+    interval far longer is added. Where R and S are of a height, all beats get the same one. Neither sign nor
+    scale of the signal matters.
 
     Parameters
     ----------
@@ -56,7 +60,8 @@ def detect(x_T: np.ndarray) -> np.ndarray:
     height_T = np.abs(x_T)
     peak_B = _refractory(snapped_B, height_T)
     # Where P waves were taken for half the beats, the missed ones must come in before all the P waves go.
-    return _high(_with_missed(_high(peak_B, height_T), height_T), height_T)
+    peak_B = _high(_with_missed(_high(peak_B, height_T), height_T), height_T)
+    return _refractory(_one_side(peak_B, x_T), height_T)
 
 
 def _usual(value_B: np.ndarray) -> np.ndarray:
@@ -69,6 +74,25 @@ def _usual(value_B: np.ndarray) -> np.ndarray:
 
 def _high(peak_B: np.ndarray, height_T: np.ndarray) -> np.ndarray:
     return np.asarray(peak_B[height_T[peak_B] >= WEAK * _usual(height_T[peak_B])])
+
+
+def points_down(x_T: np.ndarray, r_B: np.ndarray) -> bool:
+    """Return whether most R peaks of a record are below the baseline."""
+    return bool(r_B.size and np.median(x_T[r_B]) < 0)
+
+
+def _one_side(peak_B: np.ndarray, x_T: np.ndarray) -> np.ndarray:
+    """Move peaks on the record's unusual side to the extremum on its usual one, if that is nearly as high."""
+    up_T = -x_T if points_down(x_T, peak_B) else x_T
+    wrong_B = np.flatnonzero(up_T[peak_B] < 0)
+    if wrong_B.size == 0:
+        return peak_B
+    enough = OTHER_SIDE * np.median(up_T[np.delete(peak_B, wrong_B)])
+    around_BK = np.clip(peak_B[wrong_B, None] + np.arange(-SNAP, SNAP + 1), 0, x_T.shape[0] - 1)
+    best_B = around_BK[np.arange(wrong_B.size), up_T[around_BK].argmax(axis=1)]
+    moved_B = peak_B.copy()
+    moved_B[wrong_B] = np.where(up_T[best_B] >= enough, best_B, peak_B[wrong_B])
+    return np.unique(moved_B)
 
 
 def _with_missed(peak_B: np.ndarray, height_T: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ FLAT = "window: flat"
 UNLIKE = f"window: correlation with the record's median beat below {quality.MIN_CORRELATION:g}"
 OVER_CAP = "window: over the cap per record"
 MISSED = "beat: reference beat not detected"
+POINTS_DOWN = "record kept: R peak points down"
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,17 @@ def build_windows(source: SiteSource, max_per_record: int = MAX_PER_RECORD) -> W
         infos.append(_info(recording))
         parts.append(part)
     if not parts:
-        reasons = (
-            "; ".join(f"{reason} ({count})" for reason, count in skips.counts().items()) or "nothing to read"
-        )
-        raise UserError(f"site '{source.name}': no usable record: {reasons}; check its data")
+        raise _unusable(source, skips)
+    return _joined(tuple(participants), owner, infos, parts, _listed(skips))
+
+
+def _joined(
+    participants: tuple[str, ...],
+    owner: list[int],
+    infos: list[RecordInfo],
+    parts: list[RecordWindows],
+    skips: tuple[Skip, ...],
+) -> Windows:
     size = [part.x_NL.shape[0] for part in parts]
     peaks = [part.rpeak_B.shape[0] for part in parts]
     return Windows(
@@ -81,9 +89,16 @@ def build_windows(source: SiteSource, max_per_record: int = MAX_PER_RECORD) -> W
         r_sample_N=np.concatenate([part.r_sample_N for part in parts]),
         rpeak_B=np.concatenate([part.rpeak_B for part in parts]),
         rpeak_record_B=np.repeat(np.arange(len(infos), dtype=np.int32), peaks),
-        participants=tuple(participants),
+        participants=participants,
         records=tuple(infos),
-        skips=_listed(skips),
+        skips=skips,
+    )
+
+
+def _unusable(source: SiteSource, skips: SkipLog) -> UserError:
+    reasons = "; ".join(f"{reason} ({count})" for reason, count in skips.counts().items())
+    return UserError(
+        f"site '{source.name}': no usable record: {reasons or 'nothing to read'}; check its data"
     )
 
 
@@ -122,6 +137,9 @@ def _info(recording: Recording) -> RecordInfo:
 def record_windows(recording: Recording, max_per_record: int, skips: SkipLog) -> RecordWindows | None:
     """Cut one recording into windows; None if it has no usable heartbeat.
 
+    Windows keep the lead's sign: which way R points is the heart's axis, and the person's. Records in
+    which it points down are noted.
+
     Raises
     ------
     ValueError
@@ -130,31 +148,55 @@ def record_windows(recording: Recording, max_per_record: int, skips: SkipLog) ->
     x_T = preprocess.clean(recording.signal_mv, recording.fs_hz)
     all_r_B = rpeaks.detect(x_T)
     all_beat_B = _beats(recording, all_r_B, skips)
-    inside_B = (all_r_B >= R_OFFSET) & (all_r_B - R_OFFSET + WINDOW <= x_T.shape[0])
-    skips.add(recording.record, EDGE, int((~inside_B).sum()))
-    r_B, beat_B = all_r_B[inside_B], all_beat_B[inside_B]
-    if r_B.size == 0:
+    cut = _cut(x_T, all_r_B, all_beat_B)
+    for reason, count in cut.left_out().items():
+        skips.add(recording.record, reason, count)
+    if not cut.good_B.any():
         return None
-    at_BL = r_B[:, None] + np.arange(-R_OFFSET, WINDOW - R_OFFSET)
-    x_BL = x_T[at_BL]
-    flat_B = quality.flat(x_BL)
-    good_B = quality.typical(x_BL, _ectopic(beat_B), flat_B)
-    skips.add(recording.record, FLAT, int(flat_B.sum()))
-    skips.add(recording.record, UNLIKE, int((~good_B & ~flat_B).sum()))
-    typical_r = r_B[good_B & ~_ectopic(beat_B)]
-    if not good_B.any():
-        return None
+    if rpeaks.points_down(x_T, cut.r_B[cut.good_B]):
+        skips.add(recording.record, POINTS_DOWN)
+    typical_r = cut.r_B[cut.good_B & ~_ectopic(cut.beat_B)]
     component_T = _components(x_T, all_r_B, all_beat_B, typical_r, recording.record, skips)
-    kept = np.flatnonzero(good_B)
-    kept = kept[_spread(beat_B[kept], max_per_record)]
-    skips.add(recording.record, OVER_CAP, int(good_B.sum()) - kept.size)
+    kept = np.flatnonzero(cut.good_B)
+    kept = kept[_spread(cut.beat_B[kept], max_per_record)]
+    skips.add(recording.record, OVER_CAP, int(cut.good_B.sum()) - kept.size)
     return RecordWindows(
-        x_NL=_znorm(x_BL[kept]),
-        beat_N=beat_B[kept],
-        component_NL=component_T[at_BL[kept]],
-        r_sample_N=r_B[kept],
+        x_NL=_znorm(cut.x_BL[kept]),
+        beat_N=cut.beat_B[kept],
+        component_NL=component_T[_samples(cut.r_B[kept])],
+        r_sample_N=cut.r_B[kept],
         rpeak_B=all_r_B.astype(np.int64),
     )
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Windows around the beats that have room for one, in mV; ``edge`` beats have none."""
+
+    r_B: np.ndarray
+    beat_B: np.ndarray
+    x_BL: np.ndarray
+    flat_B: np.ndarray
+    good_B: np.ndarray
+    edge: int
+
+    def left_out(self) -> dict[str, int]:
+        """Return reason -> number of beats without a usable window."""
+        unlike = int((~self.good_B & ~self.flat_B).sum())
+        return {EDGE: self.edge, FLAT: int(self.flat_B.sum()), UNLIKE: unlike}
+
+
+def _cut(x_T: np.ndarray, r_B: np.ndarray, beat_B: np.ndarray) -> _Cut:
+    inside_B = (r_B >= R_OFFSET) & (r_B - R_OFFSET + WINDOW <= x_T.shape[0])
+    edge, r_B, beat_B = int((~inside_B).sum()), r_B[inside_B], beat_B[inside_B]
+    x_BL = x_T[_samples(r_B)]
+    flat_B = quality.flat(x_BL)
+    return _Cut(r_B, beat_B, x_BL, flat_B, quality.typical(x_BL, _ectopic(beat_B), flat_B), edge)
+
+
+def _samples(r_B: np.ndarray) -> np.ndarray:
+    """Return the samples of each beat's window, (B, L)."""
+    return np.asarray(r_B[:, None] + np.arange(-R_OFFSET, WINDOW - R_OFFSET))
 
 
 def _beats(recording: Recording, r_B: np.ndarray, skips: SkipLog) -> np.ndarray:

@@ -66,6 +66,15 @@ def test_amplitude_does_not_matter_and_runs_repeat(make_recording: Make) -> None
     assert build_windows(source(make_recording())).x_NL.tobytes() == one.x_NL.tobytes()
 
 
+def test_windows_keep_the_sign_and_a_record_upside_down_is_noted(make_recording: Make) -> None:
+    up, down = make_recording(), make_recording(scale=-1.0)
+    one, two = build_windows(source(up)), build_windows(source(down))
+    np.testing.assert_allclose(one.x_NL, -two.x_NL, atol=1e-5)
+    assert (one.component_NL == two.component_NL).all()
+    assert module.POINTS_DOWN not in one.skipped
+    assert two.skipped[module.POINTS_DOWN] == 1
+
+
 def test_labels_reach_windows_and_ectopic_beats_survive(make_recording: Make) -> None:
     labelled = make_recording(labels=True, ventricular=(5, 11))
     windows = build_windows(source(labelled))
