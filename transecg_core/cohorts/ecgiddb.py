@@ -29,9 +29,11 @@ OPENING_CUT = "record kept: damaged opening cut"
 MIN_OPENING_S = 1.0
 """The damaged files begin with 2.0 or 4.1 s of one overwritten value."""
 
+_FOLDER = re.compile(r"Person_[0-9]{1,6}")
+
 
 def _index(root: Path) -> list[Entry]:
-    folders = sorted((name for name in os.listdir(root) if name.startswith("Person_")), key=natural)
+    folders = sorted((name for name in os.listdir(root) if _FOLDER.fullmatch(name)), key=natural)
     entries: list[Entry] = []
     for person in folders:
         entries += _person(root, person)
@@ -39,15 +41,14 @@ def _index(root: Path) -> list[Entry]:
 
 
 def _person(root: Path, person: str) -> list[Entry]:
-    entries: list[Entry] = []
-    days: dict[str, date] = {}
-    place = root / person
     try:
         records = records_in(root, person)
     except (ValueError, OSError):
         return [Entry(person, 1, person, skip="record: folder can't be read or lies outside the dataset's")]
-    if not place.is_dir():
+    if not (root / person).is_dir():
         return [Entry(person, 1, person, skip="record: a person's folder is none")]
+    entries: list[Entry] = []
+    days: dict[str, date] = {}
     for record in records:
         header, skip = header_or_skip(root, record)
         entry = Entry(participant=person, session=1, record=record, skip=skip)
@@ -69,7 +70,7 @@ def _person(root: Path, person: str) -> list[Entry]:
 
 def _day(text: str | None) -> date | None:
     """Return a ``DD.MM.YYYY`` date."""
-    if not (match := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", text or "")):
+    if not (match := re.fullmatch(r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{4})", text or "")):
         return None
     day, month, year = (int(part) for part in match.groups())
     try:

@@ -210,7 +210,9 @@ def read_digital(header: Header, index: int) -> np.ndarray:
 
 def _blocks(handle: BinaryIO, fmt: str, signals: int, samples: int) -> Iterator[list[np.ndarray]]:
     """Yield all signals of a file, `BLOCK` samples of each at a time."""
-    # Seconds to import, and not needed when windows come from the cache.
+    # Seconds to import, and not needed when windows come from the cache. The function is private and the
+    # package pinned: the public one reads header and files by itself, wherever the header points. Tests
+    # hold the two equal.
     from wfdb.io import _signal
 
     for start in range(0, samples, BLOCK):

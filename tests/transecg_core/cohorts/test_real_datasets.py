@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from transecg_core.cohorts import open_reader
+from transecg_core.cohorts import READERS, open_reader
 from transecg_core.cohorts.schema import BEATS, Recording, SkipLog
 
 pytestmark = pytest.mark.real
@@ -146,6 +146,25 @@ def test_damage_is_noted_where_the_inventory_sees_it(data_root: Path, name: str)
         }
     assert clipped == flagged
     assert clipped == ({"data/120"} if name == "ludb" else set())
+
+
+def left_out_or_noted(root: Path, name: str, part: str) -> set[str]:
+    return {record for record, reason in read(root, name)[1].items if part in reason}
+
+
+def test_the_records_left_out_or_mended_are_the_documented_ones(data_root: Path) -> None:
+    openings = (
+        "13/rec_2 15/rec_1 24/rec_5 25/rec_4 26/rec_3 27/rec_3 28/rec_4 32/rec_6 44/rec_1 72/rec_3 83/rec_1"
+    )
+    assert left_out_or_noted(data_root, "ecgiddb", "opening cut") == {f"Person_{r}" for r in openings.split()}
+    assert left_out_or_noted(data_root, "ecgiddb", "corrupt") == {"Person_76/rec_2", "Person_88/rec_1"}
+    repeated = {record[-8:-3] for record in left_out_or_noted(data_root, "ptbxl", "duplicate")}
+    assert repeated == {"00137", "00143", "00145", "00456", "00459"}
+    assert left_out_or_noted(data_root, "qtdb", "sex unknown") == {"sele0166"}
+    records = Counter(r.participant for r in read(data_root, "ecgiddb")[0])
+    assert (records["Person_01"], records["Person_02"], records["Person_74"]) == (20, 22, 1)
+    quirks = " ".join(READERS["qtdb"].origin.quirks) if READERS["qtdb"].origin else ""
+    assert all(f"sele{number}" in quirks for number in ("0121", "0122", "0124", "0126", "0129", "0133"))
 
 
 def test_ages_of_a_patient_may_differ_between_records(data_root: Path) -> None:
