@@ -107,12 +107,18 @@ def agreed_rate(stated: Stated, fs_hz: float) -> float:
 
 
 def in_millivolts(x_T: np.ndarray, units: str) -> np.ndarray:
-    """Return samples as float32 in millivolts, shape (T,); `UnsafeRecord` if no ECG holds such ones."""
+    """Return samples as float32 in millivolts, shape (T,)."""
+    with np.errstate(over="ignore"):  # what is too large for float32 is no ECG either
+        return np.asarray(x_T * MV_PER_UNIT[units], dtype=np.float32)
+
+
+def checked(x_T: np.ndarray) -> np.ndarray:
+    """Return samples in millivolts, shape (T,), as they are; `UnsafeRecord` if no ECG holds such ones."""
     if x_T.size == 0:
         raise UnsafeRecord("record: no samples")
-    x_T = x_T * MV_PER_UNIT[units]
     if not np.isfinite(x_T).all():
         raise UnsafeRecord("record: samples that are not numbers")
-    if np.abs(x_T - np.median(x_T)).max() > MAX_AMPLITUDE_MV:
+    middle = np.median(x_T)
+    if max(x_T.max() - middle, middle - x_T.min()) > MAX_AMPLITUDE_MV:
         raise UnsafeRecord(f"record: corrupt samples (beyond {MAX_AMPLITUDE_MV:g} mV)")
-    return np.asarray(x_T, dtype=np.float32)
+    return x_T

@@ -9,6 +9,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from transecg_core.cohorts.channels import (
     RATE_TOLERANCE,
     Stated,
     agreed_rate,
+    checked,
     choose,
     in_millivolts,
 )
@@ -32,6 +34,7 @@ MAX_COLUMNS = 256
 TIME = "time"
 """Name of the column of seconds, if there is one."""
 MAX_JITTER_S = 1e-3
+MAX_TIME_S = 1e12
 SEPARATORS = (",", ";", "\t")
 UNNAMED = "record: CSV without header; name its lead in the table"
 
@@ -129,33 +132,45 @@ def decode(root: Path, file: str, stated: Stated, leads: LeadChoice) -> Decoded:
     channels = header.channels
     index, lead, units = choose(stated, channels, [""] * len(channels), leads)
     column = header.labels.index(channels[index])
-    wanted = [column] if header.time is None else [column, header.time]
+    signal: list[np.ndarray] = [np.empty(0, dtype=np.float32)]
+    time: list[np.ndarray] = []
     try:
-        parts = list(_blocks(header, wanted))
+        for block in _blocks(header, [column] if header.time is None else [column, header.time]):
+            signal.append(in_millivolts(block[:, 0], units))
+            time += [block[:, 1].copy()] if header.time is not None else []
     except OSError:
         raise UnsafeRecord("record: file can't be opened") from None
-    values = np.concatenate(parts) if parts else np.empty((0, len(wanted)))
-    fs_hz = _rate(stated, None if header.time is None else values[:, 1])
-    return Decoded(fs_hz, lead, in_millivolts(values[:, 0], units))
+    signal_mv = checked(np.concatenate(signal))
+    fs_hz = agreed_rate(stated, stated.fs_hz or 0.0) if header.time is None else _rate(stated, time)
+    return Decoded(fs_hz, lead, signal_mv)
 
 
-def _rate(stated: Stated, time_T: np.ndarray | None) -> float:
-    """Return the sampling rate in Hz; from time stamps, if the table gives none."""
-    if time_T is None:
-        return agreed_rate(stated, stated.fs_hz or 0.0)
-    if time_T.size < 2 or not np.isfinite(time_T).all():
+def _rate(stated: Stated, time: list[np.ndarray]) -> float:
+    """Return the sampling rate in Hz from time stamps in seconds, given in pieces; the table's, if it agrees."""
+    count, first, last = sum(part.size for part in time), time[0][0], time[-1][-1]
+    if count < 2 or not all(np.abs(part).max() < MAX_TIME_S for part in time):
         raise UnsafeRecord("record: column 'time' gives no sampling rate")
-    step = (time_T[-1] - time_T[0]) / (time_T.size - 1)
-    steps = np.diff(time_T)
-    even_T = time_T[0] + step * np.arange(time_T.size)
-    if step <= 0 or steps.min() < step / 2 or steps.max() > 1.5 * step:
+    step = (last - first) / (count - 1)
+    least, most = _steps(time)
+    if step <= 0 or least < step / 2 or most > 1.5 * step:
         raise UnsafeRecord("record: column 'time' has gaps or goes back")
-    if np.abs(time_T - even_T).max() > MAX_JITTER_S:
-        raise UnsafeRecord("record: column 'time' is not uniform to 1 ms")
+    start = 0
+    for part in time:
+        if np.abs(part - (first + step * np.arange(start, start + part.size))).max() > MAX_JITTER_S:
+            raise UnsafeRecord("record: column 'time' is not uniform to 1 ms")
+        start += part.size
     rate = agreed_rate(stated, 1.0 / float(step))
     whole = float(round(rate))
     # Stamps are rounded; nobody samples at 359.98 Hz.
     return stated.fs_hz or (whole if abs(whole - rate) < RATE_TOLERANCE * rate else rate)
+
+
+def _steps(time: list[np.ndarray]) -> tuple[float, float]:
+    """Return the least and the greatest step between stamps, also from piece to piece."""
+    ends = [float(after[0] - before[-1]) for before, after in pairwise(time)]
+    within = [np.diff(part) for part in time if part.size > 1]
+    least, most = [float(part.min()) for part in within], [float(part.max()) for part in within]
+    return min(ends + least), max(ends + most)
 
 
 def _blocks(header: CsvHeader, columns: list[int]) -> Iterator[np.ndarray]:

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from transecg_core.cohorts.channels import MAX_SAMPLES, Stated, agreed_rate, choose, in_millivolts
+from transecg_core.cohorts.channels import MAX_SAMPLES, Stated, agreed_rate, checked, choose, in_millivolts
 from transecg_core.cohorts.leads import Decoded, LeadChoice, UnsafeRecord
 from transecg_core.cohorts.listing import locate
 
@@ -167,7 +167,7 @@ def decode(root: Path, file: str, stated: Stated, leads: LeadChoice) -> Decoded:
         x_T = read_edf(header.path, lazy_load_data=True).signals[signal.index].data
     except (ValueError, OSError) as error:
         raise UnsafeRecord(f"record: signal can't be decoded ({type(error).__name__})") from None
-    return Decoded(fs_hz, lead, in_millivolts(x_T, units))
+    return Decoded(fs_hz, lead, checked(in_millivolts(x_T, units)))
 
 
 def _check_scale(signal: Signal) -> None:

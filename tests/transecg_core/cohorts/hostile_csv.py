@@ -91,6 +91,7 @@ def signal_cases() -> Iterator[Case]:
         ("drift", even_T + 0.01 * np.sin(even_T), "not uniform"),
         ("standing still", 0 * even_T, "gaps"),
         ("NaN", np.where(even_T == 1, np.nan, even_T), "no sampling rate"),
+        ("10^300 seconds", even_T * 1e300, "no sampling rate"),
         ("10^9 Hz", even_T * 5e-7, "gaps|out of bounds"),
     ):
         timed = lambda root, time_T=time_T: write_timed(root / "101.csv", time_T)  # noqa: E731

@@ -84,7 +84,12 @@ def test_the_rate_follows_from_time_stamps(tmp_path: Path, rate: float, decimals
 
 @pytest.mark.parametrize("rate", [250, 360, 500, 1000])
 @pytest.mark.parametrize("lost", [1, 2, 50])
-def test_a_lost_sample_is_seen(tmp_path: Path, rate: int, lost: int) -> None:
+@pytest.mark.parametrize("block", [14 * 50, 1 << 20])
+def test_a_lost_sample_is_seen(
+    tmp_path: Path, rate: int, lost: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Lines are 12 or 13 bytes: with small blocks the gap falls inside of some, and between others.
+    monkeypatch.setattr(csv_files, "BLOCK", block)
     time_T = np.delete(np.arange(10 * rate) / rate, slice(3 * rate, 3 * rate + lost))
     root = write(tmp_path, "time,I\n" + "".join(f"{t:.5f},0.1\n" for t in time_T))
     with pytest.raises(UnsafeRecord, match="gaps"):
