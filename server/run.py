@@ -29,7 +29,7 @@ from transecg_core.sites import applied, public_counts
 
 Say = Callable[[str], None]
 REASON = re.compile(r"[ -~]{1,100}")
-COUNTS = ("participants", "trained_on", "records", "sessions", "windows")
+COUNTS = ("participants", "trained_on", "records", "sessions", "windows", "duplicates")
 MAX_FACTS = 20_000
 """Longest description of a site's data, in characters."""
 

@@ -28,13 +28,16 @@ from transecg_core.privacy.account import (
     privacy_section,
 )
 from transecg_core.privacy.releases import releases_for
-from transecg_core.report import complete, write_report
+from transecg_core.report import SCHEMA_VERSION, complete, write_report
+from transecg_core.report.duplicates import duplicates_section
 from transecg_core.report.limits import LimitFacts, limits
+from transecg_core.report.listing import write_listing
 from transecg_core.report.manifest import manifest
 from transecg_core.report.people import SYNTHETIC, UNDECLARED
 from transecg_core.report.threat import threat_model
 from transecg_core.risk.audit import audit
 from transecg_core.risk.context import AuditContext, AuditSite
+from transecg_core.risk.duplicates import resolve_duplicates
 from transecg_core.seeds import seed_for
 from transecg_core.sites import prepare
 from transecg_core.utility import utility
@@ -159,7 +162,10 @@ def report_run(
     """
     cfg = record.cfg
     sources = audit_sources(cfg)
-    body = measured(record, audit_context(record, weights, sources), sources, say)
+    ctx = resolve_duplicates(audit_context(record, weights, sources))
+    body = measured(record, ctx, sources, say)
+    if not ctx.strangers:
+        write_listing(ctx, folder)
     card = model_card(cfg, body)
     # One metadata key only: safetensors writes several in random order, and equal runs must be equal bytes.
     metadata = {"card": json.dumps(card, sort_keys=True)}
@@ -174,14 +180,14 @@ def measured(
     record: RunRecord, ctx: AuditContext, sources: tuple[SiteSource, ...], say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Return the whole report document of one run."""
-    cfg = record.cfg
+    cfg, ctx = record.cfg, resolve_duplicates(ctx)
     say("audit: signal linkability, model capability, training leakage")
     risks = [row.as_dict() for row in audit(ctx)]
     say("audit: attribution")
     groups = explain(ctx)
     falling, facts = still_falling(record.rounds), _facts(record, ctx)
     report: dict[str, Any] = {
-        "schema_version": "1.0",
+        "schema_version": SCHEMA_VERSION,
         "edition": "shareable" if cfg.cohort == "node" else "local",
         "manifest": manifest(
             _shareable(cfg),
@@ -193,6 +199,7 @@ def measured(
             "kind": "synthetic" if cfg.cohort == "synthetic" else "real",
             "audited_on": _audited_on(ctx),
             "sites": _data_rows(record),
+            "duplicates": duplicates_section(None if ctx.strangers else ctx.duplicates),
         },
         "training": {"profile": cfg.profile, "still_falling": falling, "rounds": record.rounds},
         "privacy": _privacy(record, facts),
@@ -262,7 +269,8 @@ def _facts(record: RunRecord, ctx: AuditContext) -> LimitFacts:
     """Return the counts behind the sentences about limits."""
     people = {site.name: set(site.person_P) for site in ctx.sites}
     pairs = [(a, b) for a in people for b in people if a < b and people[a] & people[b]]
-    controls = {p for site in ctx.sites for p, m in zip(site.person_P, site.member_P, strict=True) if not m}
+    coins = [pair for site in ctx.sites for pair in zip(site.person_P, site.member_P, strict=True)]
+    controls = {person for person, _ in coins} - {person for person, member in coins if member}
     return LimitFacts(
         controls=len(controls) if ctx.membership else 0,
         at_two_sites=len(set.union(*(people[a] & people[b] for a, b in pairs))) if pairs else 0,
@@ -272,6 +280,7 @@ def _facts(record: RunRecord, ctx: AuditContext) -> LimitFacts:
         splits=tuple(f"{site.name}: {note}" for site in ctx.sites for note in site.split.notes),
         elsewhere=record.elsewhere,
         declared=record.elsewhere and ctx.membership,
+        duplicates=None if ctx.strangers else ctx.duplicates,
     )
 
 

@@ -58,6 +58,7 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("windows", "number of windows", "measure", "outside"),
     ("records", "number of records", "measure", "outside"),
     ("sessions", "number of sessions", "measure", "outside"),
+    ("duplicates", "pairs of records that hold one waveform", "measure", "outside"),
     ("skipped", "why records and windows were left out, counted", "measure", "outside"),
     ("participant_head", "the head that tells the site's people apart", "withheld", "withheld"),
     ("draws", "who was drawn in a step, and how many", "withheld", "withheld"),

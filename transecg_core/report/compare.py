@@ -13,7 +13,7 @@ from transecg_core.report.build import write_text
 from transecg_core.report.compare_page import comparison_page
 from transecg_core.report.compare_words import LIMITS, comparison_verdict, criteria
 from transecg_core.report.headline import POOLED, Headline, Row, has_guarantee, headline, is_leaky
-from transecg_core.report.schema import SCHEMA_VERSION, ReportError, canonical_json, plain, validate
+from transecg_core.report.schema import ReportError, canonical_json, plain, validate
 
 Report = Mapping[str, Any]
 
@@ -61,7 +61,7 @@ def compare(rows: Mapping[str, Sequence[Report]]) -> dict[str, Any]:
     first = next(iter(arms.values()))
     picked = headline(next(iter(first.values()))["risks"])
     document: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": "1.0",
         "kind": reports[0]["data"]["kind"],
         "leaky": any(is_leaky(report) for report in reports),
         "options": options,

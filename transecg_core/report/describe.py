@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from transecg_core.sites import Site
+from transecg_core.splits.duplicates import near_duplicates
 
 SMALL_CELL = 10
 """Groups of fewer people or records are suppressed in the shareable edition."""
@@ -37,5 +38,8 @@ def describe_site(site: Site, *, shareable: bool, private: bool = False) -> dict
     shown: dict[str, int | None] = {what: n if n >= SMALL_CELL else None for what, n in counts.items()}
     if private:
         shown |= {"participants": site.people, "trained_on": site.people}
+    if not private:  # a count of recordings: withheld under a guarantee, like the others
+        pairs = len(near_duplicates([(data.name, windows)]))
+        shown |= {"duplicates": pairs if pairs >= SMALL_CELL else None}
     skipped = {reason: count for reason, count in windows.skipped.items() if count >= SMALL_CELL}
     return {"name": data.name, **shown, "skipped": skipped}

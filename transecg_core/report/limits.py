@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from transecg_core.config import RunConfig
+from transecg_core.report.duplicates import limits_of
+from transecg_core.risk.duplicates import Duplicates
 
 MIN_CONTROLS = 40
 
@@ -28,6 +30,8 @@ class LimitFacts:
         What the split left out or could not offer, by site.
     elsewhere
         The model was trained elsewhere; ``declared``: somebody says on whom.
+    duplicates
+        Recordings that appear twice; None where nobody could look.
     """
 
     controls: int
@@ -38,6 +42,7 @@ class LimitFacts:
     splits: tuple[str, ...]
     elsewhere: bool = False
     declared: bool = False
+    duplicates: Duplicates | None = None
 
 
 def limits(
@@ -48,7 +53,8 @@ def limits(
     privacy, audit = _privacy(cfg, facts), _audit(cfg, facts)
     if facts.elsewhere:
         privacy = _elsewhere(cfg, facts)
-    return [*_data(cfg, facts), *training, *privacy, *audit, *facts.splits]
+    copies = limits_of(facts.duplicates, cfg.privacy != "none")
+    return [*_data(cfg, facts), *copies, *training, *privacy, *audit, *facts.splits]
 
 
 def _elsewhere(cfg: RunConfig, facts: LimitFacts) -> list[str]:

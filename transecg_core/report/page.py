@@ -9,6 +9,7 @@ from typing import Any
 from transecg_core.report.cards import banners, cards, facts
 from transecg_core.report.carried import CLAIM_METHODS
 from transecg_core.report.claim import ELSEWHERE
+from transecg_core.report.duplicates import in_words
 from transecg_core.report.figures import risk_panel, training_curve
 from transecg_core.report.headline import LEAKY, POOLED, headline
 from transecg_core.report.html import drawing, render
@@ -48,6 +49,7 @@ def report_page(report: Report) -> str:
         site_tables=_site_tables(report),
         utility=_utility(report),
         noise_source=_noise_source(report),
+        duplicates=in_words(report["data"]),
         **attribution_parts(report),
         **_training(report),
     )  # fmt: skip

@@ -13,7 +13,8 @@ from typing import Any
 import jsonschema
 import numpy as np
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
+"""Of ``report.json``; 1.1 added ``data.duplicates`` and still reads 1.0."""
 
 
 class ReportError(ValueError):

@@ -171,6 +171,7 @@ REPORT = (
 {% for site in r.data.sites %}<tr><td class="name">{{ site.name }}</td><td class="n">{{ site.participants|count }}</td><td class="n">{{ site.trained_on|count }}</td><td class="n">{{ site.records|count }}</td>
 <td class="n">{{ site.sessions|count }}</td><td class="n">{{ site.windows|count }}</td><td class="note">{% for reason, number in site.skipped|dictsort %}{{ number|count }} × {{ reason }}{{ '; ' if not loop.last }}{% else %}nothing{% endfor %}</td></tr>{% endfor %}
 </tbody></table></div>
+{% if duplicates %}<p class="quiet">{{ duplicates }}</p>{% endif %}
 </section>
 
 <section id="threats">

@@ -10,9 +10,9 @@ import numpy as np
 
 from transecg_core.risk.artefacts import Gallery, Probes, Targets
 from transecg_core.risk.context import AuditContext, AuditSite
+from transecg_core.risk.duplicates import across_sites
 from transecg_core.risk.rows import NotMeasurable
 from transecg_core.risk.table import CROSS_SITE
-from transecg_core.splits.guards import unaliased_duplicates
 from transecg_core.training.local import task_codes
 
 WINDOWS_PER_RECORD = 30
@@ -51,7 +51,7 @@ class Case:
     entry_of_Q
         Gallery entry of the query's own local id; -1 if that id enrolled nothing.
     duplicates
-        Pairs of ids of one site that share an identical window without being one person.
+        Pairs of ids that hold one recording without being declared one person; they are one here.
     """
 
     people: People
@@ -129,7 +129,8 @@ def build_case(ctx: AuditContext) -> Case:
         site_G,
         people.fold_C[person_G],
     )
-    twins = [block for block in enrolled if people.sites_C[block.person] > 1]
+    elsewhere_too = across_sites(ctx)
+    twins = [b for b in enrolled if people.sites_C[b.person] > 1 and _name(ctx, b) not in elsewhere_too]
     asked = [block for block in blocks if block.role != "gallery"] + twins
     person_Q = np.array([block.person for block in asked], dtype=np.int64)
     probes = Probes(
@@ -149,7 +150,7 @@ def build_case(ctx: AuditContext) -> Case:
         protocol_Q=np.array([CROSS_SITE if b.role == "gallery" else b.role for b in asked], dtype=object),
         entry_of_Q=np.array([entry.get((b.site, b.local), -1) for b in asked], dtype=np.int64),
         person_T=person_G,
-        duplicates=sum(len(unaliased_duplicates(site.windows, site.person_P)) for site in ctx.sites),
+        duplicates=ctx.duplicates.undeclared if ctx.duplicates is not None else 0,
     )
 
 
@@ -162,6 +163,11 @@ def _blocks(site: AuditSite, index: int, code: dict[str, int]) -> Iterator[_Bloc
             local = int(windows.participant_N[rows[0]])
             kept = rows[np.linspace(0, len(rows) - 1, min(len(rows), WINDOWS_PER_RECORD)).round().astype(int)]
             yield _Block(index, local, code[site.person_P[local]], int(record), role, kept)
+
+
+def _name(ctx: AuditContext, block: _Block) -> tuple[str, str, str]:
+    info = ctx.sites[block.site].windows.records[block.record]
+    return ctx.sites[block.site].name, info.participant, info.record
 
 
 def _repeat(blocks: list[_Block]) -> np.ndarray:

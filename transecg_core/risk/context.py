@@ -14,6 +14,7 @@ from transecg_core.splits.protocols import Split
 
 if TYPE_CHECKING:
     from transecg_core.privacy.ceilings import CeilingCurve
+    from transecg_core.risk.duplicates import Duplicates
 
 UNDECLARED = "people of whom it is not known whether the model was trained on them"
 
@@ -64,6 +65,8 @@ class AuditContext:
         audits on embedded synthetic people. They are then all in the main group, with no controls.
     undeclared
         Nobody says whom the model was trained on: it comes from elsewhere. All are in the main group.
+    duplicates
+        Recordings that appear twice, once `resolve_duplicates` has dealt with them; None before.
     """
 
     sites: tuple[AuditSite, ...]
@@ -77,6 +80,7 @@ class AuditContext:
     ceilings: Mapping[str, CeilingCurve] | None
     strangers: bool = False
     undeclared: bool = False
+    duplicates: Duplicates | None = None
 
     @property
     def one_group(self) -> bool:

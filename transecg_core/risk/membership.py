@@ -111,7 +111,9 @@ def _row(
         return blank(attack, where, str(reason))
     ceiling, why = ceiling_for(ctx, sites, larger_share(scores.several_T, scores.member_T), where[2])
     warning = (
-        f"{duplicates} pairs of ids share identical windows: their coins may disagree" if duplicates else None
+        f"{duplicates} pairs of undeclared ids hold one recording: one person, left out if only one id trained"
+        if duplicates
+        else None
     )
     pooled = "a person at two sites counts once" if where[0] == POOLED else None
     notes = (*got.notes, "control: the same attack where nothing was trained", pooled, why, warning)

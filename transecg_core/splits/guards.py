@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -50,21 +50,6 @@ def identical(windows: Windows, gallery_N: np.ndarray, mask_N: np.ndarray) -> np
     for row in np.flatnonzero(mask_N):
         same_N[row] = _digest(windows.x_NL[row]) in enrolled
     return same_N
-
-
-def unaliased_duplicates(windows: Windows, person_P: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Return pairs of local ids that share an identical window without being one person.
-
-    Such a pair breaks what depends on independent people: its two coins may differ, and
-    it counts as an impostor pair.
-    """
-    owner: dict[bytes, int] = {}
-    pairs: set[tuple[str, str]] = set()
-    for row, index in enumerate(windows.participant_N):
-        first = owner.setdefault(_digest(windows.x_NL[row]), int(index))
-        if person_P[first] != person_P[int(index)]:
-            pairs.add((windows.participants[first], windows.participants[int(index)]))
-    return tuple(sorted(pairs))
 
 
 def _refuse_overlap(windows: Windows, gallery_N: np.ndarray, mask: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transecg_core.signals.schema import WINDOW, RecordInfo, Windows
-from transecg_core.splits.guards import refuse_leaks, unaliased_duplicates
+from transecg_core.splits.guards import refuse_leaks
 from transecg_core.splits.protocols import GAP, PROTOCOLS, natural_key, split
 
 # A person is a list of records; a record is (session, number of windows, samples between R peaks).
@@ -138,14 +138,6 @@ def test_guards_refuse_what_protocols_never_make():
     with pytest.raises(ValueError, match="identical windows"):
         refuse_leaks(twin, gallery, {"other-session": windows.record_N == 2})
     refuse_leaks(windows, gallery & ~late, {"random-window": late}, leaky=True)
-
-
-def test_duplicates_under_two_people_are_found_and_aliases_are_not():
-    windows = make([[(1, 3, 300)], [(1, 3, 300)]])
-    twin = replace(windows, x_NL=windows.x_NL[np.r_[0:3, 0:3]])
-    assert unaliased_duplicates(twin, ("a", "b")) == (("p0", "p1"),)
-    assert unaliased_duplicates(twin, ("a", "a")) == ()
-    assert unaliased_duplicates(windows, ("a", "b")) == ()
 
 
 def test_unknown_protocol_is_refused():

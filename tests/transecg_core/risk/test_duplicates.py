@@ -1,0 +1,134 @@
+"""Ids that hold one recording are one person in the audit, and a copy never probes what it copies."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from transecg_core.risk.audit import audit
+from transecg_core.risk.cases import build_case
+from transecg_core.risk.context import AuditContext
+from transecg_core.risk.duplicates import resolve_duplicates
+from transecg_core.risk.problems import problems
+from transecg_core.risk.table import CROSS_SITE
+from transecg_core.splits.copies import refuse_copies, take_out_copies
+from transecg_core.splits.duplicates import near_duplicates
+
+
+def copied(ctx: AuditContext, *copies: tuple[tuple[int, int], tuple[int, int]]) -> AuditContext:
+    """Give record `b` the windows of record `a`; each is (site, record)."""
+    x = [site.windows.x_NL.copy() for site in ctx.sites]
+    for (site_a, a), (site_b, b) in copies:
+        from_N = ctx.sites[site_a].windows.record_N == a
+        x[site_b][ctx.sites[site_b].windows.record_N == b] = x[site_a][from_N]
+    sites = tuple(
+        replace(site, windows=replace(site.windows, x_NL=x_NL))
+        for site, x_NL in zip(ctx.sites, x, strict=True)
+    )
+    return replace(ctx, sites=sites)
+
+
+def parts(ctx: AuditContext) -> list:
+    return [(site.name, site.windows, site.split) for site in ctx.sites]
+
+
+@pytest.fixture
+def plain(fakes) -> AuditContext:
+    return fakes.build(fakes.recipe(sites=2, people=8))  # two records each: record 2 p + 1 probes
+
+
+def test_nothing_twice_changes_nothing(plain) -> None:
+    resolved = resolve_duplicates(plain)
+    assert resolved.duplicates is not None
+    assert resolved.duplicates.pairs == ()
+    for before, after in zip(plain.sites, resolved.sites, strict=True):
+        assert before.person_P == after.person_P
+        assert before.split.notes == after.split.notes
+    assert resolve_duplicates(resolved) is resolved
+
+
+def test_two_ids_of_one_recording_are_one_person_and_no_impostors(plain) -> None:
+    ctx = resolve_duplicates(copied(plain, ((0, 2), (0, 4))))  # enrolled record of p1 is that of p2
+    found = ctx.duplicates
+    assert (found.within_ids, found.across_ids, found.across_sites, found.undeclared) == (0, 1, 0, 1)
+    persons = ctx.sites[0].person_P
+    assert persons[1] == persons[2] == "s0/p1"
+    assert len(set(persons)) == 7
+    case = build_case(ctx)
+    assert case.duplicates == 1
+    for problem in problems(case):
+        same_KG = case.person_G[None, :] == case.person_Q[problem.query_K][:, None]
+        assert not (problem.impostor_KG & same_KG).any()
+
+
+def test_one_person_under_two_coins_is_neither_member_nor_control(fakes) -> None:
+    plain = fakes.build(fakes.recipe(sites=2, people=24))
+    site = plain.sites[0]
+    member, control = (int(np.flatnonzero(site.member_P == side)[0]) for side in (True, False))
+    ctx = resolve_duplicates(copied(plain, ((0, 2 * member), (0, 2 * control))))
+    people = build_case(ctx).people
+    index = people.names.index(ctx.sites[0].person_P[member])
+    assert not people.member_C[index]
+    assert not people.control_C[index]
+    assert not ctx.judged_on()[0][control]  # its recording trained under the other id
+    note = next(r.notes for r in audit(ctx) if r.name == "embedding-consistency" and r.metric == "AUC")
+    assert "1 pairs of undeclared ids" in note
+
+
+def test_what_trains_is_the_same_whatever_was_found(plain) -> None:
+    """Privacy: another person's data may not decide who trains, on what."""
+    before = copied(plain, ((0, 2), (0, 4)), ((0, 0), (1, 6)))
+    for old, new in zip(before.sites, resolve_duplicates(before).sites, strict=True):
+        assert old.member_P is new.member_P
+        assert old.split.gallery_N is new.split.gallery_N
+        assert old.windows is new.windows
+
+
+def test_probes_that_copy_an_enrolled_recording_are_left_out_and_counted(plain) -> None:
+    # p0's probe is p3's enrolled record at the same site, p1's probe another site's enrolled record
+    ctx = copied(plain, ((0, 6), (0, 1)), ((1, 2), (0, 3)))
+    pairs = near_duplicates([(site.name, site.windows) for site in ctx.sites])
+    with pytest.raises(ValueError, match="site 's0' has 16 probe windows that are a copy"):
+        refuse_copies(parts(ctx), pairs)
+    splits, count = take_out_copies(parts(ctx), pairs)
+    assert count == 16
+    assert "16 probe windows left out: a copy of a gallery recording" in splits[0].notes
+    assert set(ctx.sites[0].windows.participant_N[splits[0].probes["other-record"]]) == {2, 3, 4, 5, 6, 7}
+    resolved = resolve_duplicates(ctx)
+    assert resolved.duplicates.probes_left_out == 16
+    refuse_copies(parts(resolved), pairs)
+
+
+def test_a_leaky_protocol_is_leaky_by_name(fakes) -> None:
+    ctx = copied(fakes.build(fakes.recipe(sites=1, people=6, protocol="random-window")), ((0, 0), (0, 1)))
+    pairs = near_duplicates([(site.name, site.windows) for site in ctx.sites])
+    assert len(pairs) == 1
+    refuse_copies(parts(ctx), pairs)
+
+
+def test_a_recording_of_two_sites_is_no_linkage_across_sites(fakes) -> None:
+    ctx = fakes.build(fakes.recipe(sites=2, people=8, twins=6))
+    asked = build_case(resolve_duplicates(ctx)).protocol_Q == CROSS_SITE
+    # p7 of both sites: nobody said that they are one person; the only evidence is the copy
+    same = resolve_duplicates(copied(ctx, ((0, 14), (1, 14))))
+    assert same.duplicates.across_sites == 1
+    assert same.sites[0].person_P[7] == same.sites[1].person_P[7]
+    case = build_case(same)
+    assert (case.protocol_Q == CROSS_SITE).sum() == asked.sum()
+    twins = {case.people.names[p] for p in case.person_Q[case.protocol_Q == CROSS_SITE]}
+    assert twins == {f"twin/p{p}" for p in range(6)}
+    for problem in problems(case):
+        same_KG = case.person_G[None, :] == case.person_Q[problem.query_K][:, None]
+        assert not (problem.impostor_KG & same_KG).any()
+        assert not (problem.verify_KG & same_KG).any()
+
+
+def test_a_chain_of_copies_is_one_person(plain) -> None:
+    chain = resolve_duplicates(copied(plain, ((0, 6), (0, 10)), ((0, 7), (1, 2)), ((1, 3), (1, 15))))
+    a, b = chain.sites
+    assert {a.person_P[3], a.person_P[5], b.person_P[1], b.person_P[7]} == {"s0/p3"}
+    declared = replace(plain, sites=tuple(replace(s, person_P=("one",) * 8) for s in plain.sites))
+    within = resolve_duplicates(copied(declared, ((0, 2), (0, 4)))).duplicates
+    assert (within.within_ids, within.across_ids, within.undeclared) == (1, 0, 0)

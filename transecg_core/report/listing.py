@@ -1,0 +1,53 @@
+"""What stays where the data is: every record left out or mended, and every pair of copies, by name."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from transecg_core.risk.context import AuditContext
+
+SKIPPED, DUPLICATES = "skipped.csv", "duplicates.csv"
+_PAIR = (
+    *("site_a", "participant_a", "record_a", "site_b", "participant_b", "record_b"),
+    *("offset_s", "beats", "correlation"),
+)
+
+
+def write_listing(ctx: AuditContext, folder: Path) -> tuple[Path, Path]:
+    """Write ``skipped.csv`` and ``duplicates.csv``: names of records, for the people who hold the data.
+
+    They belong beside a *local* report only, never beside a shareable one.
+
+    Raises
+    ------
+    ValueError
+        If the context is a pilot server's: it holds nobody's data, so there is nothing to list.
+    """
+    if ctx.strangers:
+        raise ValueError("a listing by name is local: a pilot's server has none to write")
+    skipped = [
+        (site.name, skip.record, skip.reason, skip.count) for site in ctx.sites for skip in site.windows.skips
+    ]
+    pairs = ctx.duplicates.pairs if ctx.duplicates is not None else ()
+    rows = [tuple(_plain(getattr(pair, column)) for column in _PAIR) for pair in pairs]
+    return (
+        _write(folder / SKIPPED, ("site", "record", "reason", "count"), skipped),
+        _write(folder / DUPLICATES, _PAIR, rows),
+    )
+
+
+def _plain(value: object) -> object:
+    return f"{value:.3f}" if isinstance(value, float) else value
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(header)
+        # A spreadsheet takes a cell that begins like this for a formula.
+        writer.writerows(
+            [f"'{cell}" if str(cell)[:1] in ("=", "@", "\t", "\r") else cell for cell in row] for row in rows
+        )
+    return path

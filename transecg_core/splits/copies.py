@@ -1,0 +1,86 @@
+"""Copies of an enrolled recording among the probes: found, taken out, refused.
+
+A probe that is a piece of a gallery recording, under whatever name, id or site, measures how well
+a waveform matches itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from transecg_core.signals.schema import FS_HZ, WINDOW, Windows
+from transecg_core.splits.duplicates import DuplicatePair
+from transecg_core.splits.protocols import Split
+
+Part = tuple[str, Windows, Split]
+"""A site's name, windows and split."""
+
+
+def leaked(parts: Sequence[Part], pairs: Sequence[DuplicatePair]) -> tuple[np.ndarray, ...]:
+    """Return per site which windows (N,) are probes that overlap an enrolled window of a copy in time.
+
+    Of ``random-window``, which is leaky by name, nothing is.
+    """
+    index = {
+        (name, info.participant, info.record): (place, record)
+        for place, (name, windows, _) in enumerate(parts)
+        for record, info in enumerate(windows.records)
+    }
+    out = tuple(np.zeros(len(windows), dtype=bool) for _, windows, _ in parts)
+    for pair in pairs:
+        a = index[pair.site_a, pair.participant_a, pair.record_a]
+        b = index[pair.site_b, pair.participant_b, pair.record_b]
+        shift = round(pair.offset_s * FS_HZ)
+        for (place, record), (other, enrolled), ahead in ((a, b, shift), (b, a, -shift)):
+            _, windows, split = parts[other]
+            gallery_K = windows.r_sample_N[split.gallery_N & (windows.record_N == enrolled)] + ahead
+            _, windows, split = parts[place]
+            if not split.leaky:
+                rows = np.flatnonzero(_probes(windows, split) & (windows.record_N == record))
+                out[place][rows[_near(windows.r_sample_N[rows], np.sort(gallery_K))]] = True
+    return out
+
+
+def take_out_copies(parts: Sequence[Part], pairs: Sequence[DuplicatePair]) -> tuple[tuple[Split, ...], int]:
+    """Return the splits without the probes of `leaked`, with a note of their number, and that number."""
+    out: list[Split] = []
+    total = 0
+    for (_, _, split), leaked_N in zip(parts, leaked(parts, pairs), strict=True):
+        count = int(leaked_N.sum())
+        total += count
+        if count:
+            probes = {name: mask & ~leaked_N for name, mask in split.probes.items()}
+            note = f"{count} probe windows left out: a copy of a gallery recording"
+            probes = {name: mask for name, mask in probes.items() if mask.any()}
+            split = replace(split, probes=probes, notes=(*split.notes, note))
+        out.append(split)
+    return tuple(out), total
+
+
+def refuse_copies(parts: Sequence[Part], pairs: Sequence[DuplicatePair]) -> None:
+    """Raise if a probe is a copy of an enrolled recording.
+
+    Raises
+    ------
+    ValueError
+        Naming the site.
+    """
+    for (name, _, _), leaked_N in zip(parts, leaked(parts, pairs), strict=True):
+        if leaked_N.any():
+            raise ValueError(
+                f"split refused: site '{name}' has {int(leaked_N.sum())} probe windows that are a copy of a "
+                "gallery recording"
+            )
+
+
+def _probes(windows: Windows, split: Split) -> np.ndarray:
+    return np.asarray(np.any([np.zeros(len(windows), dtype=bool), *split.probes.values()], axis=0))
+
+
+def _near(at_M: np.ndarray, sorted_K: np.ndarray) -> np.ndarray:
+    """Return which positions (M,) are less than a window from one of `sorted_K`."""
+    first = np.searchsorted(sorted_K, at_M - WINDOW, side="right")
+    return np.asarray(first < np.searchsorted(sorted_K, at_M + WINDOW, side="left"))
