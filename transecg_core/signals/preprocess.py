@@ -6,7 +6,6 @@ from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
-from scipy.signal import butter, resample_poly, sosfiltfilt
 
 from transecg_core.signals.schema import FS_HZ
 
@@ -41,6 +40,9 @@ def clean(signal_mv: np.ndarray, fs_hz: float) -> np.ndarray:
     ValueError
         If the rate is too low, the recording too short, or a sample is not finite.
     """
+    # A second to import, and not needed when windows come from the cache.
+    from scipy.signal import resample_poly, sosfiltfilt
+
     if not fs_hz >= MIN_FS_HZ:
         raise ValueError(f"sampling rate below {MIN_FS_HZ:g} Hz")
     if signal_mv.shape[0] < MIN_DURATION_S * fs_hz:
@@ -59,6 +61,8 @@ def clean(signal_mv: np.ndarray, fs_hz: float) -> np.ndarray:
 @lru_cache(maxsize=16)
 def _band_pass(fs_hz: float) -> np.ndarray:
     """Return the filter's second-order sections; designing it costs as much as running it on 10 s."""
+    from scipy.signal import butter
+
     return np.asarray(butter(ORDER, BAND_HZ, btype="bandpass", fs=fs_hz, output="sos"))
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import maximum_filter1d
-from sleepecg.heartbeats import detect_heartbeats
 
 from transecg_core.cohorts.schema import UNKNOWN
 from transecg_core.signals.schema import FS_HZ
@@ -49,6 +47,9 @@ def detect(x_T: np.ndarray) -> np.ndarray:
     numpy.ndarray
         int64, shape (B,), strictly increasing; empty if there is no heartbeat.
     """
+    # Slow to import, and not needed when windows come from the cache.
+    from sleepecg.heartbeats import detect_heartbeats
+
     if not np.ptp(x_T) > 0:
         return np.empty(0, dtype=np.int64)
     found_B = np.asarray(detect_heartbeats(x_T, FS_HZ), dtype=np.int64)
@@ -97,6 +98,8 @@ def _one_side(peak_B: np.ndarray, x_T: np.ndarray) -> np.ndarray:
 
 def _with_missed(peak_B: np.ndarray, height_T: np.ndarray) -> np.ndarray:
     """Add the beats that were missed in intervals much longer than their neighbours."""
+    from scipy.ndimage import maximum_filter1d
+
     if peak_B.size < 3:
         return peak_B
     slope_T = maximum_filter1d(np.abs(np.gradient(height_T)), 2 * SNAP + 1)
