@@ -114,7 +114,6 @@ FAST: dict[str, Detector] = {
             "hamilton2002",
             "elgendi2010",
             "rodrigues2021",
-            "zong2003",
         )
     },
 }
