@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-PROBLEMS_SHOWN = 20
+SHOWN = 5
 
 
 def command(
@@ -33,11 +34,21 @@ def init_data(folder: Path) -> str:
     lines = [
         f"{made.table}: {sum(made.kinds.values())} recordings ({kinds}); every column is explained in {made.guide.name}"
     ]
-    lines += [f"  {record}: {reason}" for record, reason in made.problems[:PROBLEMS_SHOWN]]
-    if len(made.problems) > PROBLEMS_SHOWN:
-        lines.append(f"  and {len(made.problems) - PROBLEMS_SHOWN} more that can't be read as they are")
+    lines += _grouped(made.problems)
     needed = "fill in participant" + (
         ", and units, fs-hz and lead of CSV files" if "csv" in made.kinds else ""
     )
     lines.append(f"next: {needed}; session or date, age and sex if known. That makes it valid. Then:")
     return "\n".join([*lines, f"transecg inspect {shlex.quote(str(folder))}"])
+
+
+def _grouped(problems: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a line per reason, with the first few recordings it holds for."""
+    records: dict[str, list[str]] = {}
+    for record, reason in problems:
+        records.setdefault(reason.removeprefix("record: "), []).append(record)
+    lines = []
+    for reason, names in sorted(records.items()):
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        lines.append(f"  {reason}: {', '.join(names[:SHOWN])}{more}")
+    return lines

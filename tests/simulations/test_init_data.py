@@ -7,7 +7,7 @@ import typer
 import wfdb
 from typer.testing import CliRunner
 
-from simulations.commands.init_data import PROBLEMS_SHOWN, command, init_data
+from simulations.commands.init_data import SHOWN, command, init_data
 from transecg_core.errors import UserError
 
 
@@ -27,7 +27,7 @@ def test_it_says_what_was_found_and_what_comes_next(tmp_path: Path) -> None:
     assert result.exit_code == 0
     *_, next_step, last = result.stdout.splitlines()
     assert "2 recordings (1 CSV, 1 WFDB)" in result.stdout
-    assert "  b.csv: record: CSV without header; name its lead in the table" in result.stdout
+    assert "  CSV without header; name its lead in the table: b.csv" in result.stdout
     assert "fill in participant, and units, fs-hz and lead of CSV files" in next_step
     # The last line is a command to paste.
     assert shlex.split(last) == ["transecg", "inspect", str(root)]
@@ -42,10 +42,9 @@ def test_a_second_time_it_refuses(tmp_path: Path) -> None:
         init_data(tmp_path)
 
 
-def test_problems_are_shown_up_to_a_page(tmp_path: Path) -> None:
+def test_problems_are_a_line_per_reason(tmp_path: Path) -> None:
     write(tmp_path, "a")
-    for number in range(PROBLEMS_SHOWN + 5):
+    for number in range(SHOWN + 5):
         (tmp_path / f"x{number:02d}.edf").write_bytes(b"")
     said = init_data(tmp_path)
-    assert said.count("EDF header is cut off") == PROBLEMS_SHOWN
-    assert "and 5 more" in said
+    assert "  EDF header is cut off: x00.edf, x01.edf, x02.edf, x03.edf, x04.edf and 5 more\n" in said

@@ -1,8 +1,9 @@
 """Reading EDF and EDF+C files we did not make (https://www.edfplus.info/specs).
 
 The edfio package decodes, but it trusts what a header says and mends what it finds. So every
-header is read and checked here first: plain ASCII, bounded counts, as many bytes as it claims, no
-gaps (EDF+D). Patient names and dates in the header are not looked at.
+header is read and checked here first: printable, bounded counts, as many bytes as it claims, no
+gaps (EDF+D). The format demands ASCII, but names with umlauts and the sign of micro are common:
+they are read as Latin-1 and noted. Patient names and dates in the header are not looked at.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ MAX_SIGNALS = 256
 MAX_RECORD_S = 86_400.0
 MAX_PHYSICAL = 1e9
 ANNOTATIONS = "EDF Annotations"
+NOT_ASCII = "record kept: EDF header is not plain ASCII, read as Latin-1"
+_MICRO = re.compile("\u00c2?\u00b5")
+"""The sign of micro, in Latin-1 or in UTF-8 read as Latin-1."""
 WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 """Label, transducer, dimension, physical min and max, digital min and max, filter, samples, reserved."""
 
@@ -49,6 +53,7 @@ class EdfHeader:
     records: int
     record_s: float
     signals: tuple[Signal, ...]
+    notes: tuple[str, ...] = ()
 
 
 def read_header(root: Path, file: str) -> EdfHeader:
@@ -70,9 +75,9 @@ def read_header(root: Path, file: str) -> EdfHeader:
     try:
         size = path.stat().st_size
         with path.open("rb") as handle:
-            fixed = _ascii(handle.read(FIXED), FIXED)
+            fixed = _text(handle.read(FIXED), FIXED)
             count = _count(fixed)
-            signals = _ascii(handle.read(FIXED * count), FIXED * count)
+            signals = _text(handle.read(FIXED * count), FIXED * count)
     except OSError:
         raise UnsafeRecord("record: file can't be opened") from None
     records, record_s = _extent(fixed)
@@ -82,15 +87,16 @@ def read_header(root: Path, file: str) -> EdfHeader:
         raise UnsafeRecord("record: EDF samples per data record is out of bounds")
     if size != FIXED * (count + 1) + 2 * records * sum(samples):
         raise UnsafeRecord("record: EDF file is not as long as its header says")
-    return EdfHeader(path, records, record_s, _signals(columns, samples, record_s))
+    notes = () if fixed.isascii() and signals.isascii() else (NOT_ASCII,)
+    return EdfHeader(path, records, record_s, _signals(columns, samples, record_s), notes)
 
 
-def _ascii(raw: bytes, length: int) -> str:
+def _text(raw: bytes, length: int) -> str:
     if len(raw) < length:
         raise UnsafeRecord("record: EDF header is cut off")
-    if any(byte < 32 or byte > 126 for byte in raw):
-        raise UnsafeRecord("record: EDF header is not plain ASCII")
-    return raw.decode("ascii")
+    if any(byte < 32 or 126 < byte < 160 for byte in raw):
+        raise UnsafeRecord("record: EDF header is not printable text")
+    return raw.decode("latin-1")
 
 
 def _count(fixed: str) -> int:
@@ -131,7 +137,7 @@ def _signals(columns: list[list[str]], samples: list[int], record_s: float) -> t
         Signal(
             index=index,
             label=columns[0][k].strip(),
-            units=columns[2][k].strip(),
+            units=_MICRO.sub("u", columns[2][k].strip()),
             fs_hz=samples[k] / record_s,
             physical=(columns[3][k], columns[4][k]),
             digital=(columns[5][k], columns[6][k]),
@@ -164,10 +170,11 @@ def decode(root: Path, file: str, stated: Stated, leads: LeadChoice) -> Decoded:
     if signal.fs_hz * header.record_s * header.records > MAX_SAMPLES:
         raise UnsafeRecord(f"record: longer than {MAX_SAMPLES} samples")
     try:
-        x_T = read_edf(header.path, lazy_load_data=True).signals[signal.index].data
+        edf = read_edf(header.path, lazy_load_data=True, header_encoding="latin-1")
+        x_T = edf.signals[signal.index].data
     except (ValueError, OSError) as error:
         raise UnsafeRecord(f"record: signal can't be decoded ({type(error).__name__})") from None
-    return Decoded(fs_hz, lead, checked(in_millivolts(x_T, units)))
+    return Decoded(fs_hz, lead, checked(in_millivolts(x_T, units)), header.notes)
 
 
 def _check_scale(signal: Signal) -> None:

@@ -226,10 +226,10 @@ def edf_cases() -> Iterator[Case]:
         ("physical range nan", 360, b"nan     ", "physical range is not"),
         ("physical range in text", 360, b"=cmd()  ", "physical range is not"),
         ("physical range of a volt", 360, b"-1000   1000    ", "corrupt samples"),
-        ("Latin-1 in the header", 8, "Müller".encode("latin-1"), "not plain ASCII"),
-        ("NUL in the header", 100, b"\0", "not plain ASCII"),
+        ("NUL in the header", 100, b"\0", "not printable"),
+        ("control characters in the header", 8, b"\x1b[2J", "not printable"),
         ("gaps (EDF+D)", 192, b"EDF+D", "with gaps"),
-        ("BDF", 0, b"\xffBIOSEMI", "not plain ASCII"),
+        ("BDF", 0, b"\xffBIOSEMI", "not an EDF"),
         ("another version", 0, b"1       ", "not an EDF"),
         ("only annotations", 256, b"EDF Annotations ", "no channel"),
         ("unit of pressure", 352, b"mmHg    ", "no known lead in millivolts"),
@@ -246,7 +246,7 @@ def edf_cases() -> Iterator[Case]:
         ("half a fixed part", 99, "cut off"),
     ):
         yield case(f"EDF, {name}", EDF_ROW, cut(keep), "skipped", reason)
-    yield case("EDF, noise", EDF_ROW, lambda root: noise(root / "101.edf"), "skipped", "ASCII")
+    yield case("EDF, noise", EDF_ROW, lambda root: noise(root / "101.edf"), "skipped", "not printable")
     said = {
         "another rate": "101.edf,P2,1,,250,,",
         "another unit": "101.edf,P2,1,,,uV,",
@@ -256,6 +256,8 @@ def edf_cases() -> Iterator[Case]:
     for name, row in said.items():
         yield case(f"EDF, table of {name}", row, patched(0, b""), "skipped", "differ|no lead|no channel")
     yield case("EDF, lead by the table", "101.edf,P2,1,II,,,", patched(0, b"", label="ECG"), "kept", "")
+    umlaut = patched(8, "Müller".encode("latin-1"))
+    yield case("EDF, Latin-1 in the header", EDF_ROW, umlaut, "kept", "not plain ASCII, read as Latin-1")
     yield case("EDF, microvolts", EDF_ROW, patched(0, b"", units="uV"), "kept", "")
     yield case("EDF+C", EDF_ROW, lambda root: write_edf(root / "101.edf", annotated=True), "kept", "")
 

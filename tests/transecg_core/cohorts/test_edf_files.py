@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transecg_core.cohorts.channels import Stated, standard_lead
-from transecg_core.cohorts.edf_files import decode, read_header
+from transecg_core.cohorts.edf_files import NOT_ASCII, decode, read_header
 from transecg_core.cohorts.leads import EVERY_LEAD, Decoded, LeadChoice, UnsafeRecord
 
 FS_HZ = 250
@@ -126,3 +126,16 @@ def test_a_header_with_any_bytes_in_it_is_read_or_refused(
     assert isinstance(got, Decoded)
     assert np.isfinite(got.signal_mv).all()
     assert 0 < got.fs_hz <= 10_000
+
+
+@pytest.mark.parametrize("micro", ["µV".encode("latin-1"), "µV".encode()])
+def test_the_sign_of_micro_is_read_and_noted(tmp_path: Path, micro: bytes) -> None:
+    root = write(tmp_path, signal(2, "EKG II", "uV"))
+    raw = bytearray((root / "a.edf").read_bytes())
+    at = 256 + 16 + 80  # one signal: its dimension follows label and transducer
+    assert raw[at : at + 2] == b"uV"
+    raw[at : at + len(micro)] = micro
+    (root / "a.edf").write_bytes(raw)
+    got = decode(root, "a.edf", Stated(), EVERY_LEAD)
+    np.testing.assert_allclose(got.signal_mv, wave(2), atol=0.6 * 10 / 65535)
+    assert got.notes == (NOT_ASCII,)
