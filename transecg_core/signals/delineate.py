@@ -30,7 +30,7 @@ FLAT_T = "delineation: T wave lost in noise, usual place taken"
 
 FOUND_SNR = 3.0
 """A wave this many times higher than the typical beat's noise is placed half by its measurement and half
-by what is usual; a lower P wave counts as not found. Noise alone rarely reaches it."""
+by what is usual; a lower P wave counts as not found. Noise alone seldom reaches it."""
 QRS_SHORTEST_S, P_SHORTEST_S, T_SHORTEST_S = 0.04, 0.03, 0.05
 """Anything shorter is no such wave."""
 P_EARLIEST_S = 0.36

@@ -37,6 +37,7 @@ def ecg(
     ventricular: tuple[int, ...] = (),
     seed: int = 0,
     t_sign: int = 1,
+    p_height: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return signal (T,) in mV and the beats' times in seconds."""
     t_T = np.arange(round(seconds * fs_hz)) / fs_hz
@@ -46,6 +47,8 @@ def ecg(
         for wave, (centre, width, height) in enumerate(PVC if k in ventricular else WAVES):
             if k not in ventricular and wave == len(WAVES) - 1:
                 centre, height = t_centre(rr_s), t_sign * height
+            if k not in ventricular and wave == 0:
+                height *= p_height
             x_T += height * np.exp(-0.5 * ((t_T - at - centre) / width) ** 2)
     return x_T.astype(np.float32), times
 
