@@ -231,7 +231,10 @@ def compare(name: str, cases: list[Case]) -> None:
     parts = [annotated_part(case) for case in cases] if name == "qtdb" else cases
     results |= {method: run(function, parts) for method, function in PER_BEAT.items()}
     waves = sum(len(case.waves) for case in cases)
-    print(f"\n{name}: {len(cases)} people, {waves} annotated waves\n\n{tables(results)}", flush=True)
+    print(f"\n{name}: {len(cases)} people, {waves} annotated waves\n\n{tables(results)}\n", flush=True)
+    for what, count in sorted(neurokit_waves.raised.items()):
+        print(f"{what} on {count} of {len(cases)} records; they count as records without an edge.")
+    neurokit_waves.raised.clear()
 
 
 def main() -> None:

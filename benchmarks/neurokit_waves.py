@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 
 import numpy as np
 
@@ -19,6 +20,8 @@ BEFORE_S, AFTER_S = 0.4, 0.7
 """An edge further from a beat's R peak than this is another beat's."""
 TILED_S, BEATS_GIVEN = 4.4, 4
 """neurokit2 refuses shorter signals, and needs this many beats to know the heart rate."""
+raised: Counter[str] = Counter()
+"""What its methods raised: method and error -> calls."""
 
 
 def beat_by_beat(x_T: np.ndarray, r_B: np.ndarray, method: str) -> np.ndarray:
@@ -74,5 +77,5 @@ def _found(x_T: np.ndarray, r_B: np.ndarray, method: str) -> dict[str, list[floa
             return dict(neurokit2.ecg_delineate(x_T, r_B, sampling_rate=int(FS_HZ), method=method)[1])
         except Exception as error:
             # It raises all sorts on records it can't handle: those are records without an edge.
-            print(f"  neurokit2 {method}: {type(error).__name__} on a record of {x_T.size / FS_HZ:.0f} s")
+            raised[f"neurokit2 {method} raised {type(error).__name__}"] += 1
             return {}

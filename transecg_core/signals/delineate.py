@@ -71,8 +71,8 @@ class Edge:
 EDGES: Mapping[str, Edge] = {
     "P on": Edge(-0.007),
     "P off": Edge(-0.001),
-    "QRS on": Edge(-0.013, 0.57),
-    "QRS off": Edge(0.006, 0.82),
+    "QRS on": Edge(-0.013, 0.60),
+    "QRS off": Edge(0.006, 0.83),
     "T on": Edge(-0.021),
     "T off": Edge(0.013),
 }
@@ -112,7 +112,7 @@ def fixed_offsets(rr_s: float, notes: tuple[str, ...] = ()) -> Boundaries:
     return Boundaries(
         qrs=(-0.044, 0.044),
         p=(-0.194, -0.094),
-        t=(0.149 * root + 0.023, 0.298 * root + 0.060),
+        t=(0.149 * root + 0.023, 0.299 * root + 0.060),
         rr_s=rr_s,
         notes=notes,
     )

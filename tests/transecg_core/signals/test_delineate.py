@@ -15,6 +15,7 @@ from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS, Recording, 
 from transecg_core.signals import delineate
 from transecg_core.signals.preprocess import clean
 from transecg_core.signals.rpeaks import detect
+from transecg_core.signals.waves import Wave
 
 MakeEcg = Callable[..., tuple[np.ndarray, np.ndarray]]
 
@@ -121,8 +122,8 @@ def test_no_p_wave_is_said_and_more_beats_tell_more(make_ecg: MakeEcg) -> None:
 
 
 def test_a_wave_lost_in_noise_ends_up_where_it_usually_is() -> None:
-    clear, faint = (delineate.Wave(-60.0, -45, -30.0, snr) for snr in (1e6, delineate.FOUND_SNR))
-    t = delineate.Wave(60.0, 80, 100.0, 1e-6)
+    clear, faint = (Wave(-60.0, -45, -30.0, snr) for snr in (1e6, delineate.FOUND_SNR))
+    t = Wave(60.0, 80, 100.0, 1e-6)
     usual = delineate.fixed_offsets(0.8)
     assert usual.p is not None
     at_once = delineate.place(delineate.Measured((-11, 11), clear, t), 0.8)
@@ -216,7 +217,8 @@ def manual() -> Iterator[ModuleType]:
 def test_agrees_with_cardiologists(
     data_root: Path, manual: ModuleType, name: str, bound: float, gain: float
 ) -> None:
-    ours, fixed = [], []
+    ours: list[float] = []
+    fixed: list[float] = []
     for case in getattr(manual, name)(data_root):
         if not case.waves:
             continue
