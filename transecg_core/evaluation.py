@@ -276,20 +276,12 @@ def _facts(record: RunRecord, ctx: AuditContext) -> LimitFacts:
         at_two_sites=len(set.union(*(people[a] & people[b] for a, b in pairs))) if pairs else 0,
         epsilon_at_two_sites=at_two_sites(record.cfg, _raw(record), pairs),
         people=len(set.union(*people.values())),
-        second_day=sum(_second_day(site) for site in ctx.sites),
+        second_day=sum(site.people_with_second_day() for site in ctx.sites),
         splits=tuple(f"{site.name}: {note}" for site in ctx.sites for note in site.split.notes),
         elsewhere=record.elsewhere,
         declared=record.elsewhere and ctx.membership,
         duplicates=None if ctx.strangers else ctx.duplicates,
     )
-
-
-def _second_day(site: AuditSite) -> int:
-    """Return how many of a site's people have usable records of two sessions."""
-    sessions: dict[str, set[int]] = {}
-    for record in site.windows.records:
-        sessions.setdefault(record.participant, set()).add(record.session)
-    return sum(len(days) > 1 for days in sessions.values())
 
 
 def still_falling(rounds: list[dict[str, Any]]) -> bool | None:

@@ -37,6 +37,13 @@ class AuditSite:
     person_P: tuple[str, ...]
     member_P: np.ndarray
 
+    def people_with_second_day(self) -> int:
+        """Return how many people have usable records of two sessions."""
+        sessions: dict[str, set[int]] = {}
+        for record in self.windows.records:
+            sessions.setdefault(record.participant, set()).add(record.session)
+        return sum(len(days) > 1 for days in sessions.values())
+
 
 @dataclass(frozen=True)
 class AuditContext:

@@ -34,9 +34,9 @@ MIN_SHAPE = 0.8
 MIN_CORRELATION = ((3, 0.9), (6, 0.7), (12, 0.4))
 """Least correlation of what is left without the mean beat, from so many windows on.
 
-Of 2,180 shifts at which the beats of two different recordings of the five public datasets agree, the
-highest were 0.66 (3 to 5 windows), 0.32 (6 to 11) and 0.10; of 22,700 at which they don't, 0.87, 0.67
-and 0.15. The copies among them reach 0.977 and more.
+Of 2,336 shifts at which the beats of two different recordings of the five public datasets agree, the
+highest were 0.66 (3 to 5 windows), 0.37 (6 to 11) and 0.10; of 23,549 at which they don't, 0.87, 0.67
+and 0.16. The copies among them reach 0.978 and more (``benchmarks/duplicates.py``).
 """
 MIN_WINDOWS = MIN_CORRELATION[0][0]
 MOST_WINDOWS = 64
@@ -80,8 +80,7 @@ def near_duplicates(sites: Sequence[tuple[str, Windows]]) -> tuple[DuplicatePair
     Returns
     -------
     tuple of DuplicatePair
-        Sorted by names; the same for any order of the sites. Thresholds and their measured error
-        rates: module docstring and ``benchmarks/duplicates.py``.
+        Sorted by names; the same for any order of the sites.
     """
     table = table_of(sites)
     found = _identical(table)

@@ -2,6 +2,11 @@
 
 Every protocol is decided per participant, from that participant's own recordings and
 the seed alone, so nobody's split depends on who else is at the site.
+
+These cut a person's own windows into gallery and probes. ``participant-disjoint`` is no cut of that
+kind but says on whom a figure is measured: it is what the membership coin (`splits.membership`,
+``audit-split=halves``) gives. Controls train under none of their ids, at no site; utility and every
+control column are measured on them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,139 @@
+"""Near-duplicate recordings in the five public datasets: what is found, how surely, how fast.
+
+    python benchmarks/duplicates.py DATA_ROOT
+
+PTB-XL is read whole, its known copies included; the other datasets as their readers do. Prints
+
+- the pairs found, against those that the datasets' documentation names;
+- the proof's controls: how alike any two different recordings get at a shift where their beats agree, and
+  where they don't, against the least alike copies;
+- how many of ECG-ID's channels 1, their authors' filtered copies of channel 0, are found as copies;
+- seconds, and the ratio to a search without fingerprints (every pair of records, every shift at which two
+  beats meet), timed in the same run on pairs drawn at random and scaled to all pairs.
+
+Windows come from the cache where they are in it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from transecg_core.cohorts import ecgiddb, open_reader, ptbxl, wfdb_files
+from transecg_core.cohorts.leads import EVERY_LEAD, LeadChoice
+from transecg_core.cohorts.reader import make_source
+from transecg_core.cohorts.schema import Recording, SiteSource, SkipLog
+from transecg_core.signals.cache import cached_windows
+from transecg_core.signals.schema import Windows
+from transecg_core.splits import duplicates, rhythm
+from transecg_core.splits.duplicates import near_duplicates
+
+KNOWN = {
+    ("100", "sel100"), ("116", "sel116"), ("00137", "00138"), ("00143", "00144"), ("00145", "00463"),
+    ("00456", "00457"), ("00459", "00460"),
+}  # fmt: skip
+BRUTE_PAIRS = 4000
+
+
+def whole_ptbxl(root: Path) -> SiteSource:
+    """Return PTB-XL with the records that its reader leaves out as copies."""
+    usual = open_reader("ptbxl", root, "ptbxl")
+    entries = [replace(entry, skip=None) for entry in ptbxl.READER.index(root)]
+
+    def read(_skips: SkipLog) -> Iterator[Recording]:
+        for entry in entries:
+            got = wfdb_files.decode(root, entry.record, EVERY_LEAD)
+            yield Recording(
+                "ptbxl", entry.participant, entry.session, entry.record, got.fs_hz, got.lead, got.signal_mv
+            )
+
+    return replace(usual, read=read, fingerprint=f"whole {usual.fingerprint}")
+
+
+def load(root: Path) -> list[tuple[str, Windows]]:
+    """Return the windows of all five datasets."""
+    sources = [open_reader(name, root / name, name) for name in ("ecgiddb", "ludb", "mitdb", "qtdb")]
+    return [(s.name, cached_windows(s)) for s in (*sources, whole_ptbxl(root / "ptbxl"))]
+
+
+def filtered(root: Path) -> tuple[str, Windows]:
+    """Return ECG-ID's channel 1."""
+    leads = LeadChoice(wanted="FILTERED", names={"ECG I filtered": "FILTERED"})
+    return "filtered", cached_windows(make_source(ecgiddb.READER, root / "ecgiddb", "filtered", None, leads))
+
+
+def short(record: str) -> str:
+    """Return a record's name without folder and resolution."""
+    return record.rpartition("/")[2].removesuffix("_lr")
+
+
+def controls(sites: list[tuple[str, Windows]]) -> None:
+    """Print the highest correlation between different recordings, and the lowest of copies."""
+    table = rhythm.table_of(sites)
+    usual, rhythm.MIN_VOTES = rhythm.MIN_VOTES, 0.0  # every pair and shift that any run of beats votes for
+    shifts = rhythm.candidates_of(table)
+    rhythm.MIN_VOTES = usual
+    beats, share = duplicates._beats(table, shifts)
+    count, _, own = duplicates._correlations(table, shifts)
+    name = [short(record) for _, _, record in table.names]
+    known = np.array([(name[a], name[b]) in KNOWN for a, b in zip(shifts.a_C, shifts.b_C, strict=True)])
+    agree = (beats >= duplicates.MIN_BEATS) & (share >= duplicates.MIN_SHARE)
+    print(f"\n{len(known):,} shifts of {len(table.names):,} records")
+    print(f"{'windows':>10} {'':22} {'shifts':>7}  highest correlation")
+    edges = [least for least, _ in duplicates.MIN_CORRELATION] + [10**9]
+    for low, high, (_, least) in zip(edges[:-1], edges[1:], duplicates.MIN_CORRELATION, strict=True):
+        for words, held in (("beats agree", agree), ("beats disagree", ~agree)):
+            chosen = held & ~known & (count >= low) & (count < high)
+            top = f"{own[chosen].max():.2f}" if chosen.any() else "-"
+            print(f"{low:>7} up {words:>22} {chosen.sum():>7}  {top}  (needed: {least} and agreement)")
+
+
+def brute(sites: list[tuple[str, Windows]]) -> float:
+    """Return the seconds that all pairs would take, from a random sample."""
+    peaks = [w.rpeak_B[w.rpeak_record_B == r] for _, w in sites for r in range(len(w.records))]
+    rng = np.random.default_rng(0)
+    start = time.process_time()
+    for _ in range(BRUTE_PAIRS):
+        a, b = (peaks[i] for i in rng.choice(len(peaks), 2, replace=False))
+        shift = np.sort((a[:, None] - b[None, :]).ravel())
+        (np.searchsorted(shift, shift + 2 * rhythm.TOLERANCE, side="right") - np.arange(shift.size)).argmax()
+    return (time.process_time() - start) / BRUTE_PAIRS * len(peaks) * (len(peaks) - 1) / 2
+
+
+def main() -> None:
+    """Measure everything."""
+    root = Path(sys.argv[1]).resolve()
+    sites = load(root)
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = near_duplicates(sites)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    for pair in found:
+        print(
+            f"{pair.site_a}/{short(pair.record_a)} = {pair.site_b}/{short(pair.record_b)} at {pair.offset_s:+.3f} s: "
+            f"{pair.beats} beats, correlation {pair.correlation:.3f}"
+        )
+    named = {(short(p.record_a), short(p.record_b)) for p in found}
+    print(f"known {len(KNOWN)}, found of them {len(named & KNOWN)}, others {sorted(named - KNOWN) or 'none'}")
+    print(f"least alike of them: correlation {min(pair.correlation for pair in found):.3f}")
+    controls(sites)
+    raw = dict(sites)["ecgiddb"]
+    again = near_duplicates([("ecgiddb", raw), filtered(root)])
+    right = sum(p.record_a == p.record_b for p in again)
+    print(
+        f"\nfiltered copies of ECG-ID found: {right} of {len(raw.records)}; other pairs {len(again) - right}"
+    )
+    slow = brute(sites)
+    print(
+        f"{sum(len(w.records) for _, w in sites):,} records, {sum(len(w.rpeak_B) for _, w in sites):,} beats: "
+        f"{cpu:.2f} s CPU, {wall:.2f} s wall; every pair at every shift: about {slow:,.0f} s CPU "
+        f"(from {BRUTE_PAIRS:,} pairs), ratio {slow / cpu:,.0f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
