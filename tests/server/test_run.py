@@ -54,6 +54,11 @@ def test_a_run_leaves_a_valid_report_weights_and_card(reference: Path) -> None:
     assert [row["name"] for row in report["data"]["sites"]] == ["synth-a", "synth-b", "synth-c", "synth-d"]
     assert {row["kind"] for row in report["risks"]} == {"A", "B", "C"}
     assert (reference / "report.html").stat().st_size > 10_000
+    assert report["data"]["duplicates"]["across_ids"] == 0  # nobody's recording is another's
+    named = (reference / "skipped.csv").read_text().splitlines()[1:]
+    counted = sum(sum(site["skipped"].values()) for site in report["data"]["sites"])
+    assert sum(int(line.rpartition(",")[2]) for line in named) == counted > 0
+    assert (reference / "duplicates.csv").read_text().count("\n") == 1
     card = json.loads((reference / "model-card.json").read_text())
     assert card["privacy"]["covers"].startswith("nothing")
     weights = load_file(reference / "encoder.safetensors")

@@ -70,7 +70,7 @@ def _linkage(attack: Attack, questions: list[Question]) -> list[RiskRow]:
         reason = "no site has probes with somebody to confuse them with"
         rows.append(blank(attack, (POOLED, NO_PROBES, _metric(attack)), reason))
     if CROSS_SITE not in protocols and attack.kind == "B":
-        reason = "no person is known to be present at two sites"
+        reason = "no person is known to have different recordings at two sites"
         rows.append(blank(attack, (POOLED, CROSS_SITE, _metric(attack)), reason))
     return rows
 
