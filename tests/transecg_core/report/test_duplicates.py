@@ -8,9 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from transecg_core.report import complete
+from transecg_core.report import complete, describe
 from transecg_core.report.duplicates import duplicates_section, in_words, limits_of
 from transecg_core.report.listing import DUPLICATES, SKIPPED, write_listing
 from transecg_core.report.page import report_page
@@ -96,3 +97,17 @@ def test_the_listing_names_every_skip_and_pair_locally_only(tmp_path: Path) -> N
     ctx.strangers = True
     with pytest.raises(ValueError, match="local"):
         write_listing(ctx, tmp_path)
+
+
+@pytest.mark.parametrize(("pairs", "shown"), [(0, None), (9, None), (10, 10)])
+def test_a_shareable_row_counts_copies_from_ten_on_and_never_under_a_guarantee(
+    monkeypatch: pytest.MonkeyPatch, pairs: int, shown: int | None
+) -> None:
+    monkeypatch.setattr(describe, "near_duplicates", lambda _sites: (PAIR,) * pairs)
+    windows = type("Nothing", (list,), {"records": (), "skipped": {"few": 9, "many": 10}})()
+    data = SimpleNamespace(name="a", windows=windows, person_P=(), member_P=np.zeros(0, dtype=bool))
+    site: Any = SimpleNamespace(data=data, people=30)
+    assert describe.describe_site(site, shareable=True)["duplicates"] == shown
+    assert describe.describe_site(site, shareable=True)["skipped"] == {"many": 10}
+    assert "duplicates" not in describe.describe_site(site, shareable=True, private=True)
+    assert "duplicates" not in describe.describe_site(site, shareable=False)  # counted over all sites there
