@@ -74,7 +74,7 @@ EDGES: Mapping[str, Edge] = {
     "QRS on": Edge(-0.013, 0.60),
     "QRS off": Edge(0.006, 0.83),
     "T on": Edge(-0.021),
-    "T off": Edge(0.013),
+    "T off": Edge(0.012),
 }
 
 

@@ -136,7 +136,7 @@ def find_wave(beat: Beat, place: Place) -> Wave | None:
     if before is None or after is None:
         return None
     at = peak - beat.r
-    return Wave(at - before, at, at + after, float(abs(rise_K[best])) / beat.noise)
+    return Wave(at - before, at, at + after, float(abs(rise_K[peak - first])) / beat.noise)
 
 
 def _uphill(x_R: np.ndarray, at: int, first: int, last: int) -> int:
