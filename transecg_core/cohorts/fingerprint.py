@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from transecg_core.cohorts.reader import Entry, Reader
 
 DUPLICATE = "record: same signal file as another record"
+SHARED = "record kept: same signal file as a record of somebody else"
 SIGNAL_FILES = (".dat", ".mat", ".edf", ".csv")
 SHARED_MODULES = (
     "reader",
@@ -29,13 +30,17 @@ SHARED_MODULES = (
 
 
 def fingerprint(
-    reader: Reader, root: Path, entries: Iterable[Entry], leads: LeadChoice
+    reader: Reader, root: Path, entries: Iterable[Entry], leads: LeadChoice, person: Callable[[str], str]
 ) -> tuple[list[Entry], str]:
-    """Hash all data and code a recording depends on, and mark records whose signal file came before."""
+    """Hash all data and code a recording depends on, and mark records whose signal file came before.
+
+    A copy under the same `person` (of a local id) is skipped. A copy under another person's id is kept and noted: what
+    one person contributes must never depend on another's data. The audit takes such ids for one person.
+    """
     total = hashlib.sha256(_code_digest(reader))
     total.update(repr(reader.notes).encode())
     total.update(repr((leads.wanted, sorted(leads.names.items()), sorted(leads.nearest.items()))).encode())
-    seen: set[bytes] = set()
+    owner: dict[bytes, set[str]] = {}
     checked: list[Entry] = []
     for entry in entries:
         if entry.skip is None:
@@ -43,11 +48,19 @@ def fingerprint(
                 digest = _file_digest(reader, root, file)
                 total.update(f"{file}\0".encode() + digest)
                 if file.lower().endswith(SIGNAL_FILES) and digest:
-                    entry = replace(entry, skip=DUPLICATE) if digest in seen else entry
-                    seen.add(digest)
+                    entry = _marked(entry, owner.setdefault(digest, set()), person(entry.participant))
         checked.append(entry)
         total.update(repr(entry).encode())
     return checked, total.hexdigest()
+
+
+def _marked(entry: Entry, owners: set[str], person: str) -> Entry:
+    """Return `entry` with what `owners` of the same file mean for it; `person` joins them."""
+    if person in owners:
+        return replace(entry, skip=DUPLICATE)
+    shared = bool(owners)
+    owners.add(person)
+    return replace(entry, notes=(*entry.notes, SHARED)) if shared else entry
 
 
 def _code_digest(reader: Reader) -> bytes:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from transecg_core.cohorts import condition, wfdb_files
-from transecg_core.cohorts.fingerprint import DUPLICATE as DUPLICATE
 from transecg_core.cohorts.fingerprint import fingerprint
 from transecg_core.cohorts.leads import EVERY_LEAD, Decoded, LeadChoice, UnsafeRecord
 from transecg_core.cohorts.paths import below
@@ -205,7 +204,7 @@ def make_source(
         raise UserError(
             f"site '{site}': no usable record in {root} ({reasons}); expected {reader.name}'s layout"
         )
-    entries, digest = fingerprint(reader, root, entries, leads)
+    entries, digest = fingerprint(reader, root, entries, leads, person)
 
     def read(skips: SkipLog) -> Iterator[Recording]:
         return _read(reader, root, site, entries, leads, skips)

@@ -48,7 +48,9 @@ def signals() -> Iterator[Case]:
         copied(root)
         shutil.copy(root / "100.dat", root / "101.dat")
 
-    yield case("signal: copied from another record", copy, "skipped", "same signal file")
+    yield case(
+        "signal: copied from another record", copy, "kept", "same signal file as a record of somebody else"
+    )
     for name, head, offset, reason in (
         ("MATLAB 5", b"MATLAB 5.0 MAT-file".ljust(24), 24, "not a MATLAB 4"),
         ("a pickle", b"\x80\x04cos\nsystem\n(S'touch pwned'\ntR.".ljust(24), 24, "not a MATLAB 4"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from reading import read
 
 from transecg_core.cohorts import open_reader
-from transecg_core.cohorts.fingerprint import DUPLICATE
+from transecg_core.cohorts.fingerprint import DUPLICATE, SHARED
 
 Write = Callable[..., Path]
 
@@ -34,9 +34,22 @@ def test_the_fingerprint_follows_the_files_that_headers_name(tmp_path: Path, wri
     assert open_reader("mitdb", tmp_path, "clinic").fingerprint != first
 
 
-def test_identical_files_are_used_once(ptbxl_folder: Path) -> None:
-    folder = ptbxl_folder / "records100" / "00000"
-    shutil.copy(folder / "00003_lr.dat", folder / "00463_lr.dat")
+def test_a_person_s_copies_are_used_once(ptbxl_folder: Path) -> None:
+    before, _ = read("ptbxl", ptbxl_folder)
+    own = [r.record for r in before if r.participant == "15709"]
+    shutil.copy(ptbxl_folder / f"{own[0]}.dat", ptbxl_folder / f"{own[1]}.dat")
     recordings, skipped = read("ptbxl", ptbxl_folder)
-    assert [r.participant for r in recordings] == ["13243", "13244", "15709", "15709"]
+    assert [r.record for r in recordings] == [r.record for r in before if r.record != own[1]]
     assert skipped[DUPLICATE] == 1
+
+
+def test_what_one_person_contributes_does_not_depend_on_another(ptbxl_folder: Path) -> None:
+    """Under differential privacy, taking the one away must not bring a recording of the other to light."""
+    before, skipped = read("ptbxl", ptbxl_folder)
+    one, other = (next(r.record for r in before if r.participant == p) for p in ("13243", "15709"))
+    shutil.copy(ptbxl_folder / f"{one}.dat", ptbxl_folder / f"{other}.dat")
+    recordings, noted = read("ptbxl", ptbxl_folder)
+    assert [r.record for r in recordings] == [r.record for r in before]
+    assert DUPLICATE not in noted
+    assert noted[SHARED] == 1
+    assert SHARED not in skipped

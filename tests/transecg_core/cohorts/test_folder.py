@@ -10,9 +10,9 @@ import pytest
 import wfdb
 
 from transecg_core.cohorts import folder, open_reader
+from transecg_core.cohorts.fingerprint import DUPLICATE, SHARED
 from transecg_core.cohorts.folder import LOOSE, NO_SESSIONS, UNLISTED, open_folder
 from transecg_core.cohorts.leads import LeadChoice
-from transecg_core.cohorts.reader import DUPLICATE
 from transecg_core.cohorts.schema import Recording, SiteSource, SkipLog
 from transecg_core.cohorts.synthetic import open_site
 from transecg_core.errors import UserError
@@ -137,12 +137,16 @@ def test_windows_come_from_the_cache(mixed: Path, tmp_path: Path) -> None:
     assert set(first.participants) == {r.participant for r in read(source)[0]}
 
 
-def test_one_signal_under_two_names_is_used_once(mixed: Path) -> None:
+@pytest.mark.parametrize(("same", "kept", "reason"), [(True, 12, DUPLICATE), (False, 13, SHARED)])
+def test_one_signal_under_two_names_counts_once_per_person(
+    mixed: Path, same: bool, kept: int, reason: str
+) -> None:
     shutil.copy(mixed / "export.2024" / "rec 0.x.EDF", mixed / "copy.edf")
+    owner = next(r.participant for r in read(open_folder(mixed, "clinic"))[0] if "rec 0.x" in r.record)
     with (mixed / "participants.csv").open("a") as handle:
-        handle.write("copy.edf,zz,1,,,,,\n")
+        handle.write(f"copy.edf,{owner if same else 'zz'},1,,,,,\n")
     recordings, skips = read(open_folder(mixed, "clinic"))
-    assert (len(recordings), skips.counts()) == (12, {DUPLICATE: 1})
+    assert (len(recordings), skips.counts()[reason]) == (kept, 1)
 
 
 def test_the_cap_keeps_whole_people(mixed: Path) -> None:
