@@ -227,7 +227,7 @@ def test_agrees_with_cardiologists(
         usual = delineate.fixed_offsets(found.rr_s)
         for kept, bounds in ((ours, found), (fixed, usual)):
             kept.append(manual.agreement(delineate.component_codes(bounds, case.r_B, case.x_T.size), bits_T))
-    # docs/signals.md: .910 and .846 on LUDB, .903 and .862 on QTDB, which no constant was fitted on.
+    # The measured figures stand in docs/signals.md. No constant was fitted on QTDB.
     assert np.nanmean(ours) > bound
     assert np.nanmean(ours) > np.nanmean(fixed) + gain
 
