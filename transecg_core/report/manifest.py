@@ -14,7 +14,7 @@ from transecg_core.config import RunConfig
 
 PACKAGES: tuple[str, ...] = (
     "dp-accounting", "flwr", "matplotlib", "neurokit2", "numpy", "opacus", "pydantic", "ray", "safetensors",
-    "scipy", "sleepecg", "timm", "torch", "transecg-fl", "wfdb",
+    "edfio", "scipy", "sleepecg", "timm", "torch", "transecg-fl", "wfdb",
 )  # fmt: skip
 """Distributions whose versions can change a figure."""
 CODE: tuple[str, ...] = ("client", "server", "transecg_core")

@@ -37,7 +37,7 @@ from transecg_core.signals.schema import WINDOW, RecordInfo, Skip, Windows
 from transecg_core.signals.windows import MAX_PER_RECORD, build_windows
 
 ARRAYS = tuple(field.name for field in fields(Windows) if field.name.endswith(("_N", "_NL", "_B")))
-LIBRARIES = ("numpy", "scipy", "sleepecg", "neurokit2", "pandas")
+LIBRARIES = ("numpy", "scipy", "sleepecg")
 PREFIX, SCRATCH = "windows-", ".writing-"
 META, MANIFEST, CARD = "meta.json", "entry.json", "croissant.json"
 GRACE_S = 10.0
