@@ -14,6 +14,24 @@ from transecg_core.report.words import KINDS, QUICK, plain_name
 
 Report = Mapping[str, Any]
 
+GENERATED = (
+    "Every signal and every person here is generated. Nothing on this page is a finding about patients."
+)
+FROM_ELSEWHERE = "Only its weights are known here. How it was trained, and on whom, is what its owner says."
+ON_SYNTHETIC = (
+    "The server of a pilot holds nobody's ECG. Linkability, capability and attribution were measured on embedded "
+    "synthetic people; the institutions' own participants were not measured."
+)
+INFLATED = (
+    "random-window puts windows of one recording on both sides of the test. Its figures are inflated and are shown "
+    "only for comparison with published ones."
+)
+CLIPPED_ONLY = "Gradients were clipped but no noise was added. This reference arm protects nobody."
+SEEDED = (
+    "The noise came from a seed so that the run repeats. The epsilons describe the mechanism; they protect nobody "
+    "until it runs with a secret noise source."
+)
+
 
 def facts(report: Report) -> list[str]:
     """Return the run in a few words each."""
@@ -55,49 +73,24 @@ def _privacy_fact(report: Report) -> str:
 
 def banners(report: Report) -> list[dict[str, str]]:
     """Return what must be read before anything else."""
-    out = []
-    if is_quick(report):
-        out.append({"style": "", "title": "QUICK PROFILE", "text": f"This profile {QUICK}."})
-    if report["data"]["kind"] == "synthetic":
-        out.append({
-            "style": "synthetic", "title": "SYNTHETIC DATA",
-            "text": "Every signal and every person here is generated. Nothing on this page is a finding about patients.",
-        })  # fmt: skip
-    if report["privacy"]["unit"] == ELSEWHERE:
-        out.append({
-            "style": "", "title": "MODEL TRAINED ELSEWHERE",
-            "text": "Only its weights are known here. How it was trained, and on whom, is what its owner says.",
-        })  # fmt: skip
-    if report["data"]["audited_on"] == SYNTHETIC:
-        out.append({
-            "style": "synthetic", "title": "AUDITED ON SYNTHETIC PEOPLE",
-            "text": "The server of a pilot holds nobody's ECG. Linkability, capability and attribution were measured on "
-            "embedded synthetic people; the institutions' own participants were not measured.",
-        })  # fmt: skip
-    if is_leaky(report):
-        out.append({
-            "style": "", "title": "LEAKY PROTOCOL",
-            "text": "random-window puts windows of one recording on both sides of the test. Its figures are inflated and "
-            "are shown only for comparison with published ones.",
-        })  # fmt: skip
-    if report["privacy"]["unit"] not in ("none", ELSEWHERE) and not has_guarantee(report):
-        out.append({
-            "style": "", "title": "NO GUARANTEE",
-            "text": "Gradients were clipped but no noise was added. This reference arm protects nobody.",
-        })  # fmt: skip
-    elif report["privacy"]["simulation_noise"]:
-        out.append({
-            "style": "", "title": "NO GUARANTEE: SIMULATED NOISE",
-            "text": "The noise came from a seed so that the run repeats. The epsilons describe the mechanism; they protect "
-            "nobody until it runs with a secret noise source.",
-        })  # fmt: skip
-    broken = [row for row in report["risks"] if exceeds_ceiling(row)]
-    if broken:
-        out.append({
-            "style": "", "title": "GUARANTEE VIOLATED",
-            "text": f"{broken[0]['name']} exceeds what the stated epsilon allows. Treat the epsilon as wrong.",
-        })  # fmt: skip
-    return out
+    broken = [row["name"] for row in report["risks"] if exceeds_ceiling(row)]
+    unit, guarantee = report["privacy"]["unit"], has_guarantee(report)
+    shown = (
+        (is_quick(report), "QUICK PROFILE", f"This profile {QUICK}."),
+        (report["data"]["kind"] == "synthetic", "SYNTHETIC DATA", GENERATED),
+        (unit == ELSEWHERE, "MODEL TRAINED ELSEWHERE", FROM_ELSEWHERE),
+        (report["data"]["audited_on"] == SYNTHETIC, "AUDITED ON SYNTHETIC PEOPLE", ON_SYNTHETIC),
+        (is_leaky(report), "LEAKY PROTOCOL", INFLATED),
+        (unit not in ("none", ELSEWHERE) and not guarantee, "NO GUARANTEE", CLIPPED_ONLY),
+        (guarantee and report["privacy"]["simulation_noise"], "NO GUARANTEE: SIMULATED NOISE", SEEDED),
+        (bool(broken), "GUARANTEE VIOLATED", f"{broken[0]} exceeds what the stated epsilon allows. Treat the epsilon as "
+         "wrong." if broken else ""),
+    )  # fmt: skip
+    return [
+        {"style": "synthetic" if "SYNTHETIC" in title else "", "title": title, "text": text}
+        for wanted, title, text in shown
+        if wanted
+    ]
 
 
 def cards(report: Report) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ from typing import Any
 from transecg_core.config import RunConfig
 
 PACKAGES: tuple[str, ...] = (
-    "dp-accounting", "flwr", "matplotlib", "neurokit2", "numpy", "opacus", "pydantic", "ray", "safetensors",
-    "edfio", "scipy", "sleepecg", "timm", "torch", "transecg-fl", "wfdb",
+    "dp-accounting", "edfio", "flwr", "matplotlib", "neurokit2", "numpy", "opacus", "pydantic", "ray", "safetensors",
+    "scipy", "sleepecg", "timm", "torch", "transecg-fl", "wfdb",
 )  # fmt: skip
 """Distributions whose versions can change a figure."""
 CODE: tuple[str, ...] = ("client", "server", "transecg_core")

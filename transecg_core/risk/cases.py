@@ -114,21 +114,8 @@ def build_case(ctx: AuditContext) -> Case:
     enrolled = [block for block in blocks if block.role == "gallery"]
     if not enrolled:
         raise NotMeasurable("no site has a gallery window")
-    entries = sorted({(block.site, block.local) for block in enrolled})
-    entry = {key: index for index, key in enumerate(entries)}
-    site_G = np.array([site for site, _ in entries], dtype=np.int64)
-    entry_R = np.array([entry[block.site, block.local] for block in enrolled], dtype=np.int64)
-    person_G = np.zeros(len(entries), dtype=np.int64)
-    person_G[entry_R] = [block.person for block in enrolled]
-    record_N = _repeat(enrolled)
-    gallery = Gallery(
-        _stack(ctx, enrolled),
-        entry_R[record_N],
-        record_N,
-        site_G[entry_R[record_N]],
-        site_G,
-        people.fold_C[person_G],
-    )
+    entry = {key: i for i, key in enumerate(sorted({(block.site, block.local) for block in enrolled}))}
+    gallery, person_G = _gallery(ctx, enrolled, entry, people)
     elsewhere_too = across_sites(ctx)
     twins = [b for b in enrolled if people.sites_C[b.person] > 1 and _name(ctx, b) not in elsewhere_too]
     asked = [block for block in blocks if block.role != "gallery"] + twins
@@ -152,6 +139,22 @@ def build_case(ctx: AuditContext) -> Case:
         person_T=person_G,
         duplicates=ctx.duplicates.undeclared if ctx.duplicates is not None else 0,
     )
+
+
+def _gallery(
+    ctx: AuditContext, enrolled: list[_Block], entry: dict[tuple[int, int], int], people: People
+) -> tuple[Gallery, np.ndarray]:
+    """Return what is enrolled, and the person behind each entry (G,)."""
+    site_G = np.array([site for site, _ in entry], dtype=np.int64)
+    entry_R = np.array([entry[block.site, block.local] for block in enrolled], dtype=np.int64)
+    person_G = np.zeros(len(entry), dtype=np.int64)
+    person_G[entry_R] = [block.person for block in enrolled]
+    record_N = _repeat(enrolled)
+    entry_N = entry_R[record_N]
+    gallery = Gallery(
+        _stack(ctx, enrolled), entry_N, record_N, site_G[entry_N], site_G, people.fold_C[person_G]
+    )
+    return gallery, person_G
 
 
 def _blocks(site: AuditSite, index: int, code: dict[str, int]) -> Iterator[_Block]:
