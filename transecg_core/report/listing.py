@@ -31,23 +31,24 @@ def write_listing(ctx: AuditContext, folder: Path) -> tuple[Path, Path]:
         (site.name, skip.record, skip.reason, skip.count) for site in ctx.sites for skip in site.windows.skips
     ]
     pairs = ctx.duplicates.pairs if ctx.duplicates is not None else ()
-    rows = [tuple(_plain(getattr(pair, column)) for column in _PAIR) for pair in pairs]
+    rows = [tuple(getattr(pair, column) for column in _PAIR) for pair in pairs]
     return (
         _write(folder / SKIPPED, ("site", "record", "reason", "count"), skipped),
         _write(folder / DUPLICATES, _PAIR, rows),
     )
 
 
-def _plain(value: object) -> object:
-    return f"{value:.3f}" if isinstance(value, float) else value
+def _cell(value: object) -> object:
+    """Return a cell that no spreadsheet takes for a formula: names come from files, numbers from us."""
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    formula = isinstance(value, str) and (value[:1] in ("\t", "\r") or value.lstrip()[:1] in tuple("=+-@"))
+    return f"'{value}" if formula else value
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(header)
-        # A spreadsheet takes a cell that begins like this for a formula.
-        writer.writerows(
-            [f"'{cell}" if str(cell)[:1] in ("=", "@", "\t", "\r") else cell for cell in row] for row in rows
-        )
+        writer.writerows([_cell(value) for value in row] for row in rows)
     return path

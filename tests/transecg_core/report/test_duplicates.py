@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -97,6 +98,27 @@ def test_the_listing_names_every_skip_and_pair_locally_only(tmp_path: Path) -> N
     ctx.strangers = True
     with pytest.raises(ValueError, match="local"):
         write_listing(ctx, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["=1+1", '+HYPERLINK("x")', "-2+3+cmd|calc!A0", "@SUM(A1)", " =1+1", "\t=1", "\r1", "\t1", "\n=1"]
+)
+def test_no_name_is_a_formula_and_every_number_stays_one(tmp_path: Path, name: str) -> None:
+    """Values that begin with white space before the sign count too: spreadsheets trim it."""
+    windows = SimpleNamespace(skips=(Skip(name, "window: flat", 3), Skip("r-1", "+1", 1)))
+    found = replace(FOUND, pairs=(replace(PAIR, record_a=name, offset_s=-1.5),))
+    ctx: Any = SimpleNamespace(
+        sites=(SimpleNamespace(name="a", windows=windows),), duplicates=found, strangers=False
+    )
+    write_listing(ctx, tmp_path)
+    with (tmp_path / SKIPPED).open(newline="") as handle:
+        assert list(csv.reader(handle))[1:] == [
+            ["a", f"'{name}", "window: flat", "3"],
+            ["a", "r-1", "'+1", "1"],
+        ]
+    with (tmp_path / DUPLICATES).open(newline="") as handle:
+        row = next(csv.DictReader(handle))
+    assert (row["record_a"], row["offset_s"]) == (f"'{name}", "-1.500")
 
 
 @pytest.mark.parametrize(("pairs", "shown"), [(0, None), (9, None), (10, 10)])
