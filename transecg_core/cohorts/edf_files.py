@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from transecg_core.cohorts.channels import MAX_SAMPLES, Stated, agreed_rate, checked, choose, in_millivolts
 from transecg_core.cohorts.leads import Decoded, LeadChoice, UnsafeRecord
 from transecg_core.cohorts.listing import locate
@@ -126,7 +128,8 @@ def _columns(text: str, count: int) -> list[list[str]]:
     """Return the signals' fields, one list per kind of field."""
     columns, start = [], 0
     for width in WIDTHS:
-        columns.append([text[start + k * width : start + (k + 1) * width].strip() for k in range(count)])
+        # Not lstrip: " EDF Annotations" is an ordinary signal to edfio, and must be counted as one here.
+        columns.append([text[start + k * width : start + (k + 1) * width].rstrip() for k in range(count)])
         start += width * count
     return columns
 
@@ -154,9 +157,6 @@ def decode(root: Path, file: str, stated: Stated, leads: LeadChoice) -> Decoded:
     UnsafeRecord
         If its header or its signal is not acceptable, or contradicts the table.
     """
-    # Needed only when windows don't come from the cache.
-    from edfio import read_edf
-
     header = read_header(root, file)
     index, lead, units = choose(
         stated,
@@ -169,12 +169,23 @@ def decode(root: Path, file: str, stated: Stated, leads: LeadChoice) -> Decoded:
     _check_scale(signal)
     if signal.fs_hz * header.record_s * header.records > MAX_SAMPLES:
         raise UnsafeRecord(f"record: longer than {MAX_SAMPLES} samples")
+    return Decoded(fs_hz, lead, checked(in_millivolts(_samples(header, signal), units)), header.notes)
+
+
+def _samples(header: EdfHeader, signal: Signal) -> np.ndarray:
+    """Return a signal's samples in its own unit, shape (T,)."""
+    # Needed only when windows don't come from the cache.
+    from edfio import read_edf
+
     try:
-        edf = read_edf(header.path, lazy_load_data=True, header_encoding="latin-1")
-        x_T = edf.signals[signal.index].data
+        signals = read_edf(header.path, lazy_load_data=True, header_encoding="latin-1").signals
+        agreed = [other.label.strip() for other in signals] == [other.label for other in header.signals]
+        x_T = signals[signal.index].data if agreed else None
     except (ValueError, OSError) as error:
         raise UnsafeRecord(f"record: signal can't be decoded ({type(error).__name__})") from None
-    return Decoded(fs_hz, lead, checked(in_millivolts(x_T, units)), header.notes)
+    if x_T is None:
+        raise UnsafeRecord("record: EDF signals can't be told apart")
+    return x_T
 
 
 def _check_scale(signal: Signal) -> None:

@@ -232,6 +232,7 @@ def edf_cases() -> Iterator[Case]:
         ("BDF", 0, b"\xffBIOSEMI", "not an EDF"),
         ("another version", 0, b"1       ", "not an EDF"),
         ("only annotations", 256, b"EDF Annotations ", "no channel"),
+        ("only a mock of annotations", 256, b" EDF Annotations", "no known lead"),
         ("unit of pressure", 352, b"mmHg    ", "no known lead in millivolts"),
         ("label of no lead", 256, b"ECG             ", "no lead in its label"),
         ("label of another signal", 256, b"SpO2            ", "no known lead"),

@@ -110,6 +110,30 @@ def test_nothing_of_the_patients_header_is_kept(tmp_path: Path) -> None:
     assert "4711" not in repr(read_header(tmp_path, "a.edf"))
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    "label",
+    [" EDF Annotations", "EDF Annotations", "EDF\xa0Annotations", "EDF Annotations\xa0", "BDF Annotations"],
+)
+def test_no_channel_is_taken_for_its_neighbour(tmp_path: Path, label: str, place: int) -> None:
+    others = [signal(1, "I"), signal(2, "II")]
+    root = write(tmp_path, *others[:place], signal(3, "x" * 16), *others[place:])
+    raw = (root / "a.edf").read_bytes()
+    (root / "a.edf").write_bytes(raw.replace(b"x" * 16, label.encode("latin-1").ljust(16)[:16]))
+    for seed, lead in ((1, "I"), (2, "II")):
+        got = decode(root, "a.edf", Stated(lead=lead), EVERY_LEAD)
+        np.testing.assert_allclose(got.signal_mv, wave(seed), atol=0.6 * 10 / 65535)
+
+
+def test_a_decoder_that_counts_signals_otherwise_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write(tmp_path, signal(1, "I"), signal(2, "II"))
+    monkeypatch.setattr(edfio.Edf, "signals", property(lambda edf: edf._signals[1:]))
+    with pytest.raises(UnsafeRecord, match="can't be told apart"):
+        decode(root, "a.edf", Stated(), EVERY_LEAD)
+
+
 @settings(max_examples=150)
 @given(at=st.integers(0, 1023), new=st.binary(min_size=1, max_size=12), cut=st.integers(0, 5000))
 def test_a_header_with_any_bytes_in_it_is_read_or_refused(
