@@ -48,7 +48,7 @@ def _cell(value: object) -> object:
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
+        writer = csv.writer(handle)  # its own line ends, so that one inside a name is quoted
         writer.writerow(header)
         writer.writerows([_cell(value) for value in row] for row in rows)
     return path
