@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from transecg_core.cohorts.schema import UNKNOWN
@@ -13,6 +15,13 @@ REFRACTORY = round(0.2 * FS_HZ)
 """Two heartbeats are never closer than this (samples)."""
 MATCH = round(0.15 * FS_HZ)
 """A detection within this distance (samples) of a reference beat is that beat (EC57's 150 ms)."""
+
+SLEEPECG_BAND_HZ = (5.0, 30.0)
+SLEEPECG_INTEGRATION = int(0.15 * FS_HZ)
+SLEEPECG_REFRACTORY = int(0.2 * FS_HZ)
+"""Its peaks are at least so far apart (samples), and it reserves room for one RR interval per so many samples."""
+SLEEPECG_LEARNING = int(2 * FS_HZ)
+"""It reads so many samples before it looks at how many there are."""
 
 NEIGHBOURS = 17
 """Beats (odd) whose medians say what is usual around a beat."""
@@ -47,12 +56,7 @@ def detect(x_T: np.ndarray) -> np.ndarray:
     numpy.ndarray
         int64, shape (B,), strictly increasing; empty if there is no heartbeat.
     """
-    # Slow to import, and not needed when windows come from the cache.
-    from sleepecg.heartbeats import detect_heartbeats
-
-    if not np.ptp(x_T) > 0:
-        return np.empty(0, dtype=np.int64)
-    found_B = np.asarray(detect_heartbeats(x_T, FS_HZ), dtype=np.int64)
+    found_B = sleepecg_peaks(x_T)
     if found_B.size == 0:
         return found_B
     around_BK = np.clip(found_B[:, None] + np.arange(-SNAP, SNAP + 1), 0, x_T.shape[0] - 1)
@@ -63,6 +67,55 @@ def detect(x_T: np.ndarray) -> np.ndarray:
     # Where P waves were taken for half the beats, the missed ones must come in before all the P waves go.
     peak_B = _high(_with_missed(_high(peak_B, height_T), height_T), height_T)
     return _refractory(_one_side(peak_B, x_T), height_T)
+
+
+def sleepecg_peaks(x_T: np.ndarray) -> np.ndarray:
+    """Run ``sleepecg.detect_heartbeats`` (0.6.0) step by step, with none of its C code's overruns.
+
+    That code writes RR interval n, for its n-th peak, into an array of T // 50, and reads the first two
+    seconds of whatever it is given. Its peaks are inner local maxima at least 50 samples apart, so there are
+    at most 1 + (T - 3) // 50 of them, which can be more. Prolonged by 100 samples without a maximum, the same
+    signal has room for T // 50 + 2 and no more peaks than before. The end that isn't there may make it search
+    back for a last beat; so where the count shows that there was room, the signal is run as it is.
+
+    Parameters
+    ----------
+    x_T
+        Cleaned signal at 250 Hz, shape (T,).
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, shape (B,), strictly increasing; empty if the signal is flat, not finite, or shorter than
+        two seconds after a flat beginning.
+    """
+    # Slow to import, and not needed when windows come from the cache.
+    from scipy.signal import sosfiltfilt
+    from sleepecg import _heartbeat_detection as c_code
+
+    start = 0
+    if x_T.size > 1 and x_T[1] == x_T[0]:
+        # A flat beginning says nothing of the signal's height.
+        start = int((x_T != x_T[0]).argmax())
+    if x_T.size - start < SLEEPECG_LEARNING or not 0 < np.ptp(x_T) < np.inf:
+        return np.empty(0, dtype=np.int64)
+    size, room = x_T.size - start, (0, 2 * SLEEPECG_REFRACTORY)
+    longer = np.pad(sosfiltfilt(_sleepecg_band_pass(), x_T[start:]), room, mode="edge")
+    derivative_T = np.correlate(longer[:size], np.array([-1, -2, 0, 2, 1]), mode="same")
+    integrated_T = c_code._squared_moving_integration(derivative_T, SLEEPECG_INTEGRATION)
+    longer_integrated = np.pad(integrated_T, room, mode="edge")
+    found_T = c_code._thresholding(longer, longer_integrated, FS_HZ)
+    # What it finds in the signal as it is comes first in what it finds in the longer one.
+    if np.count_nonzero(found_T) < size // SLEEPECG_REFRACTORY:
+        found_T = c_code._thresholding(longer[:size], integrated_T, FS_HZ)
+    return np.asarray(np.flatnonzero(found_T) + start, dtype=np.int64)
+
+
+@cache
+def _sleepecg_band_pass() -> np.ndarray:
+    from scipy.signal import butter
+
+    return np.asarray(butter(2, SLEEPECG_BAND_HZ, btype="bandpass", output="sos", fs=FS_HZ))
 
 
 def _usual(value_B: np.ndarray) -> np.ndarray:

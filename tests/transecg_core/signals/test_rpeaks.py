@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from transecg_core.cohorts import open_reader
 from transecg_core.cohorts.schema import UNKNOWN, SkipLog
+from transecg_core.signals import rpeaks
 from transecg_core.signals.preprocess import clean
 from transecg_core.signals.rpeaks import MATCH, REFRACTORY, detect, match_labels
 
@@ -45,7 +46,7 @@ def test_what_the_detector_missed_is_found_and_what_it_took_for_a_beat_dropped(
     p_wave = right_B[15] - 40
     for missing in (9, 15):
         wrong_B = np.sort(np.append(np.delete(right_B, missing), p_wave if missing == 15 else []))
-        monkeypatch.setattr("sleepecg.heartbeats.detect_heartbeats", lambda *_, wrong=wrong_B: wrong)
+        monkeypatch.setattr(rpeaks, "sleepecg_peaks", lambda _x_T, wrong=wrong_B: wrong.astype(np.int64))
         found = detect(x_T)
         assert found.size == right_B.size
         assert np.abs(found - right_B).max() <= 3
