@@ -32,35 +32,32 @@ SHARED_MODULES = (
 def fingerprint(
     reader: Reader, root: Path, entries: Iterable[Entry], leads: LeadChoice, person: Callable[[str], str]
 ) -> tuple[list[Entry], str]:
-    """Hash all data and code a recording depends on, and mark records whose signal file came before.
+    """Hash all data and code a recording depends on, and name each record's signal files by content and `person`.
 
-    A copy under the same `person` (of a local id) is skipped. A copy under another person's id is kept and noted: what
-    one person contributes must never depend on another's data. The audit takes such ids for one person.
+    A copy under the same `person` (of a local id) is skipped on reading, once another was used. A copy under another
+    person's id is kept and noted: what one person contributes must never depend on another's data. The audit takes
+    such ids for one person.
     """
     total = hashlib.sha256(_code_digest(reader))
     total.update(repr(reader.notes).encode())
     total.update(repr((leads.wanted, sorted(leads.names.items()), sorted(leads.nearest.items()))).encode())
-    owner: dict[bytes, set[str]] = {}
+    owners: dict[str, set[str]] = {}
     checked: list[Entry] = []
     for entry in entries:
         if entry.skip is None:
+            own, signals = person(entry.participant), []
             for file in reader.files_of(root, entry):
                 digest = _file_digest(reader, root, file)
                 total.update(f"{file}\0".encode() + digest)
                 if file.lower().endswith(SIGNAL_FILES) and digest:
-                    entry = _marked(entry, owner.setdefault(digest, set()), person(entry.participant))
+                    signals.append((own, digest.hex()))
+                    owners.setdefault(digest.hex(), set()).add(own)
+            entry = replace(entry, signals=tuple(signals))
+            if any(owners[digest] > {own} for _, digest in signals):
+                entry = replace(entry, notes=(*entry.notes, SHARED))
         checked.append(entry)
         total.update(repr(entry).encode())
     return checked, total.hexdigest()
-
-
-def _marked(entry: Entry, owners: set[str], person: str) -> Entry:
-    """Return `entry` with what `owners` of the same file mean for it; `person` joins them."""
-    if person in owners:
-        return replace(entry, skip=DUPLICATE)
-    shared = bool(owners)
-    owners.add(person)
-    return replace(entry, notes=(*entry.notes, SHARED)) if shared else entry
 
 
 def _code_digest(reader: Reader) -> bytes:

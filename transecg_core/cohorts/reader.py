@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from transecg_core.cohorts import condition, wfdb_files
-from transecg_core.cohorts.fingerprint import fingerprint
+from transecg_core.cohorts.fingerprint import DUPLICATE, fingerprint
 from transecg_core.cohorts.leads import EVERY_LEAD, Decoded, LeadChoice, UnsafeRecord
 from transecg_core.cohorts.paths import below
 from transecg_core.cohorts.people import OLDEST as OLDEST
@@ -31,7 +31,8 @@ class Entry:
 
     ``record`` is the path below the dataset's folder without extension; ``skip``
     is the reason why it must not be used, if there is one. ``notes`` says what was odd and
-    yet no such reason (``record kept: ...``, ``person: ...``).
+    yet no such reason (``record kept: ...``, ``person: ...``). ``signals`` are its signal files as
+    (person, SHA-256), known once the site is opened: of records that share one, one is used.
     """
 
     participant: str
@@ -42,6 +43,7 @@ class Entry:
     diagnosis: Diagnosis | None = None
     skip: str | None = None
     notes: tuple[str, ...] = ()
+    signals: tuple[tuple[str, str], ...] = ()
 
 
 def _same_signal(signal_mv: np.ndarray, _fs_hz: float) -> tuple[np.ndarray, str | None]:
@@ -226,15 +228,17 @@ def _read(
 ) -> Iterator[Recording]:
     for what, note in reader.notes:
         skips.add(what, note)
+    used: set[tuple[str, str]] = set()
     for entry in entries:
-        if entry.skip is not None:
-            skips.add(entry.record, entry.skip)
+        if (skip := entry.skip or (DUPLICATE if used.intersection(entry.signals) else None)) is not None:
+            skips.add(entry.record, skip)
             continue
         try:
             recording, notes = _recording(reader, root, site, entry, leads)
         except UnsafeRecord as error:
             skips.add(entry.record, str(error))
             continue
+        used.update(entry.signals)
         for note in (*entry.notes, *notes):
             skips.add(entry.record, note)
         yield recording

@@ -263,10 +263,26 @@ def edf_cases() -> Iterator[Case]:
     yield case("EDF+C", EDF_ROW, lambda root: write_edf(root / "101.edf", annotated=True), "kept", "")
 
 
+def copy_cases() -> Iterator[Case]:
+    """One signal file under several records of one person."""
+
+    def twins(root: Path) -> None:
+        write_wfdb(root, "101")
+        header = (root / "101.hea").read_text()
+        (root / "102.hea").write_text(header.replace("101", "102"))
+        (root / "102.dat").write_bytes((root / "101.dat").read_bytes())
+        (root / "101.hea").write_text(header.replace(" I\n", " resp\n"))
+
+    rows = ("101,P2,1,,,,", "102,P2,1,,,,")
+    yield case(
+        "a copy of a record without a lead", rows, twins, "kept", "^record: no known lead in millivolts$"
+    )
+
+
 def noise(path: Path, size: int = 9000) -> None:
     path.write_bytes(random.Random(0).randbytes(size))
 
 
 def cases() -> list[Case]:
     """Return all cases, each in a folder of its own."""
-    return [*name_cases(), *link_cases(), *edf_cases()]
+    return [*name_cases(), *link_cases(), *edf_cases(), *copy_cases()]

@@ -6,6 +6,7 @@ from reading import read
 
 from transecg_core.cohorts import open_reader
 from transecg_core.cohorts.fingerprint import DUPLICATE, SHARED
+from transecg_core.cohorts.schema import SkipLog
 
 Write = Callable[..., Path]
 
@@ -41,6 +42,41 @@ def test_a_person_s_copies_are_used_once(ptbxl_folder: Path) -> None:
     recordings, skipped = read("ptbxl", ptbxl_folder)
     assert [r.record for r in recordings] == [r.record for r in before if r.record != own[1]]
     assert skipped[DUPLICATE] == 1
+
+
+def test_a_copy_is_used_if_its_twin_cant_be_read(tmp_path: Path, write_record: Write) -> None:
+    for name, lead in (("r1", "resp"), ("r2", "II"), ("r3", "II")):
+        write_record(tmp_path, name, leads=(lead,))
+    (tmp_path / "participants.csv").write_text("record,participant,session\nr1,p1,1\nr2,p1,1\nr3,p1,1\n")
+    source = open_reader("folder", tmp_path, "clinic")
+    for _ in range(2):
+        skips = SkipLog()
+        assert [r.record for r in source.read(skips)] == ["r2"]
+        assert skips.items == [("r1", "record: no known lead in millivolts"), ("r3", DUPLICATE)]
+
+
+def test_one_file_twice_in_a_header_is_no_copy_of_another_record(tmp_path: Path, write_record: Write) -> None:
+    header = write_record(tmp_path, "r1", leads=("I", "II"))
+    shutil.copy(write_record(tmp_path, "half").with_suffix(".dat"), tmp_path / "r1.dat")
+    shutil.copy(tmp_path / "r1.dat", tmp_path / "twin.dat")
+    first, lead, other = header.read_text().splitlines()
+    header.write_text("\n".join((first, lead, other.replace("r1.dat", "twin.dat"))) + "\n")
+    (tmp_path / "participants.csv").write_text("record,participant,session\nr1,p1,1\n")
+    recordings, _ = read("folder", tmp_path)
+    assert [r.record for r in recordings] == ["r1"]
+
+
+def test_who_is_one_person_changes_the_fingerprint(tmp_path: Path, write_record: Write) -> None:
+    for name in ("r1", "r2"):
+        write_record(tmp_path, name)
+    seen, kept = set(), []
+    for same in ("", "p1"):
+        rows = f"record,participant,session,same-person-as\nr1,p1,1,\nr2,p2,1,{same}\n"
+        (tmp_path / "participants.csv").write_text(rows)
+        source = open_reader("folder", tmp_path, "clinic")
+        seen.add(source.fingerprint)
+        kept.append(len(list(source.read(SkipLog()))))
+    assert (len(seen), kept) == (2, [2, 1])
 
 
 def test_what_one_person_contributes_does_not_depend_on_another(ptbxl_folder: Path) -> None:
