@@ -26,7 +26,7 @@ from transecg_core.errors import UserError
 from transecg_core.evaluation import RunRecord, audit_models, measured
 from transecg_core.model.heads import CLASSES
 from transecg_core.report.describe import describe_site
-from transecg_core.risk.context import AuditContext, AuditSite
+from transecg_core.risk.context import DECLARED, AuditContext, AuditSite
 from transecg_core.sites import Site, prepare
 
 MAX_BYTES = 64_000_000
@@ -153,7 +153,8 @@ def audit_model(
     _check_members(members, sites)
     ctx = AuditContext(
         sites=tuple(site.data for site in sites), model=model, random_model=random_model, tasks=cfg.task_names,
-        membership=members is not None, undeclared=members is None, bootstrap=cfg.settings.bootstrap,
+        membership=members is not None, undeclared=members is None, members_by=DECLARED,
+        bootstrap=cfg.settings.bootstrap,
         seed=cfg.seed, attribution_windows=cfg.settings.attribution_windows, ceilings=None,
     )  # fmt: skip
     record = RunRecord(cfg, "audit-model", [], {}, _rows(sites, members), command)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from transecg_core.privacy.ceilings import CeilingCurve
     from transecg_core.risk.duplicates import Duplicates
 
+COINS, DECLARED = "independent-coins", "declared-members"
+"""How it came about who was trained on: by a fair coin per person, or as somebody says."""
 UNDECLARED = "people of whom it is not known whether the model was trained on them"
 
 
@@ -60,7 +62,9 @@ class AuditContext:
     tasks
         Tasks trained, with shared heads or locally.
     membership
-        Whether an independent fair coin held about half of the people out of training.
+        Whether some people were held out of training, and it is known whom.
+    members_by
+        `COINS` or `DECLARED`: the protocol under which the rows of kind C stand.
     bootstrap
         Resamples of people behind each interval.
     attribution_windows
@@ -87,6 +91,7 @@ class AuditContext:
     ceilings: Mapping[str, CeilingCurve] | None
     strangers: bool = False
     undeclared: bool = False
+    members_by: str = COINS
     duplicates: Duplicates | None = None
 
     @property
@@ -98,6 +103,11 @@ class AuditContext:
     def whom(self) -> str:
         """The people of `one_group` in words."""
         return "synthetic people, never trained on" if self.strangers else UNDECLARED
+
+    @property
+    def declared(self) -> str | None:
+        """What to say of members that somebody declared; None where coins were tossed."""
+        return "members declared, not drawn by a coin" if self.members_by == DECLARED else None
 
     def judged_on(self) -> tuple[np.ndarray, ...]:
         """Return per site whom utility is measured on, bool (P,).

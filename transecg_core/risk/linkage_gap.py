@@ -50,6 +50,7 @@ def linkage_gap_row(attack: Attack, question: Question) -> RiskRow:
         f"gap of {floor} on the same people {_gap(floor_P, member_P, control_P):+.3f} (taken off)",
         "control: the untrained encoder in the same place",
         f"{int(member_P.sum())} members, {int(control_P.sum())} controls",
+        ctx.declared,
         why,
     )
     return measured(attack, question.where(METRIC), gap, control, 0.0, gap.n, notes, ceiling)

@@ -1,4 +1,4 @@
-"""Rows of kind C: who was in training, judged by independent coins."""
+"""Rows of kind C: who was in training, judged by independent coins or by what somebody declares."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import Attack
 from transecg_core.risk.cases import Case
 from transecg_core.risk.ceilings import combined_ceiling
-from transecg_core.risk.context import AuditContext
+from transecg_core.risk.context import COINS, AuditContext
 from transecg_core.risk.estimate import (
     MIN_PEOPLE,
     Estimate,
@@ -28,7 +28,6 @@ from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
 from transecg_core.risk.table import blank, measured
 from transecg_core.seeds import seed_for
 
-COINS = "independent-coins"
 FPR = 0.05
 MIN_CONTROLS = 40
 """Fewest controls for a TPR at 5 % FPR: two halves of 20, the least that can hold 5 %."""
@@ -64,12 +63,13 @@ class Scores:
 
 def membership_rows(attack: Attack, ctx: AuditContext, case: Case, held: Mapping[str, Any]) -> list[RiskRow]:
     """Run one membership attack on the trained and on a fresh model; return its rows per site and pooled."""
+    by = ctx.members_by
     try:
         if (why := no_controls(ctx)) is not None:
             raise NotMeasurable(why)
         scores = _scores(attack, case, held)
     except NotMeasurable as reason:
-        return [blank(attack, (POOLED, COINS, metric), str(reason)) for metric in ("AUC", TPR_METRIC)]
+        return [blank(attack, (POOLED, by, metric), str(reason)) for metric in ("AUC", TPR_METRIC)]
     pooled = scores.of(_first_ids(case, scores))
     arms: list[tuple[str, tuple[str, ...], Scores]] = [
         (name, (name,), scores.of(scores.site_T == i)) for i, name in enumerate(case.site_names)
@@ -77,10 +77,8 @@ def membership_rows(attack: Attack, ctx: AuditContext, case: Case, held: Mapping
     arms.append((POOLED, case.site_names, pooled))
     rows = []
     for site, sites, own in arms:
-        rows.append(_row(attack, ctx, (site, COINS, "AUC"), sites, own, case.duplicates, _auc))
-    rows.append(
-        _row(attack, ctx, (POOLED, COINS, TPR_METRIC), case.site_names, pooled, case.duplicates, _tpr)
-    )
+        rows.append(_row(attack, ctx, (site, by, "AUC"), sites, own, case.duplicates, _auc))
+    rows.append(_row(attack, ctx, (POOLED, by, TPR_METRIC), case.site_names, pooled, case.duplicates, _tpr))
     return rows
 
 
@@ -104,7 +102,8 @@ def _row(
     figure: Callable[[Scores, int, np.random.Generator], _Figure],
 ) -> RiskRow:
     scores = scores.of(np.isfinite(scores.trained_T))
-    rng = np.random.default_rng(seed_for(ctx.seed, "risk", attack.name, *where))
+    # One seed whoever says who trained: the same people give the same figures.
+    rng = np.random.default_rng(seed_for(ctx.seed, "risk", attack.name, where[0], COINS, where[2]))
     try:
         got = figure(scores, ctx.bootstrap, rng)
     except NotMeasurable as reason:
@@ -116,7 +115,8 @@ def _row(
         else None
     )
     pooled = "a person at two sites counts once" if where[0] == POOLED else None
-    notes = (*got.notes, "control: the same attack where nothing was trained", pooled, why, warning)
+    control = "control: the same attack where nothing was trained"
+    notes = (*got.notes, control, pooled, ctx.declared, why, warning)
     return measured(attack, where, got.found, got.control, got.baseline, got.found.n, notes, ceiling)
 
 

@@ -36,7 +36,7 @@ EMBEDDING_CONSISTENCY = Attack(
     kind="C",
     observer=RELEASED_MODEL,
     auxiliary_data=(
-        "the person's own gallery windows (those that would have been trained on), without labels; "
+        "the person's own gallery windows (the split's part for training), without labels; "
         "the same of the site's other people as reference"
     ),
     artefacts=("targets", "released-model"),

@@ -50,7 +50,7 @@ SHARED_HEAD_LOSS = Attack(
     kind="C",
     observer=RELEASED_MODEL,
     auxiliary_data=(
-        "the person's own gallery windows (those that would have been trained on) with their sex, age band, "
+        "the person's own gallery windows (the split's part for training) with their sex, age band, "
         "beat and diagnosis labels; the same of the site's other people as reference"
     ),
     artefacts=("targets", "released-model"),
