@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,6 +32,8 @@ SEPARATORS = (",", ";", "\t")
 LATIN = "table: not UTF-8, read as Latin-1"
 NOT_READ = "table: column not read"
 
+_BEYOND_ASCII = re.compile("[^\0-\x7f\udc80-\udcff]")
+"""A character that was several bytes of UTF-8; bytes that are none are kept as low surrogates."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -123,7 +124,11 @@ def _decoded(raw: bytes) -> tuple[str, list[tuple[str, str]]]:
             raise TableError("is marked as UTF-16 and isn't; save it as 'CSV UTF-8'") from None
     try:
         return raw.decode("utf-8-sig"), []
-    except UnicodeDecodeError:
+    except UnicodeDecodeError as error:
+        # Read as Latin-1, rows that are UTF-8 would change because of one that is not.
+        if _BEYOND_ASCII.search(raw.decode("utf-8", "surrogateescape")):
+            line = len(re.findall(rb"\r\n|\r|\n", raw[: error.start])) + 1
+            raise TableError("not UTF-8, though other characters are; save it as 'CSV UTF-8'", line) from None
         return raw.decode("latin-1"), [(TABLE, LATIN)]
 
 
@@ -142,24 +147,21 @@ def _separator(text: str, mapping: Mapping[str, str]) -> str:
 
 
 def _lines(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line on which it starts, cells)."""
-    # A quoted cell may hold line breaks; every kind counts as one, as an editor shows it.
-    source = io.StringIO(text.replace("\r\n", "\n").replace("\r", "\n"), newline="")
-    table = csv.reader(source, delimiter=separator, strict=True)
-    line = 1
-    while True:
+    """Yield (line, cells)."""
+    # Line by line: a quote that is never closed would take in the rows of other people.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for line, content in enumerate(lines, start=1):
         try:
-            cells = next(table, None)
+            cells = next(csv.reader([content], delimiter=separator, strict=True), [])
         except csv.Error as error:
-            raise TableError(f"is no CSV from here on ({error}); check the quotes", line) from None
-        if cells is None:
-            return
+            raise TableError(
+                f"is no CSV ({error}); check the quotes, and keep a row on one line", line
+            ) from None
         if any(len(cell) > MAX_CELL for cell in cells):
             raise TableError(f"a cell of more than {MAX_CELL} characters; check the quotes", line)
         if len(cells) > MAX_HEADER_CELLS:
             raise TableError(f"more than {MAX_HEADER_CELLS} cells; check the separators", line)
         yield line, cells
-        line = table.line_num + 1
 
 
 def _plain(name: str) -> str:

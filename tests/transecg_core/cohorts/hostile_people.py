@@ -26,7 +26,7 @@ def cell_cases() -> Iterator[Case]:
         ("a path for a participant", "101,../P1,1,60,M", "no plain id"),
         ("a long participant", f"101,{'P' * 65},1,60,M", "no plain id"),
         ("a turned-round participant", "101,P\u202e2,1,60,M", "no plain id"),
-        ("a broken participant", '101,"P\n2",1,60,M', "no plain id"),
+        ("a broken participant", '101,"P\n2",1,60,M', "line 3: is no CSV"),
         ("participant in another case", "101,p1,1,50,F", "look like one id"),
         ("leading zero", "101,P01,1,50,F", "look like one id"),
         ("wide participant", "101,\uff301,1,50,F", "look like one id"),

@@ -41,7 +41,7 @@ def file_cases() -> Iterator[Case]:
     for name, content, reason in (
         ("empty", b"", "is empty"),
         ("only blank lines", b"\r\n \r\n", "is empty"),
-        ("noise", noise(), "control characters"),
+        ("noise", noise(), "line 1: not UTF-8"),
         ("NUL bytes", SOUND.replace("50", "5\0").encode(), "control characters"),
         ("Excel", b"PK\x03\x04" + noise(), "Excel"),
         ("old Excel", b"\xd0\xcf\x11\xe0" + noise(), "Excel"),
@@ -49,6 +49,11 @@ def file_cases() -> Iterator[Case]:
         ("UTF-16 cut", SOUND.encode("utf-16")[:-1], "is marked as UTF-16"),
         ("escape codes", b"\x1b[2J" + SOUND.encode(), "control"),
         ("17 MB", SOUND.encode() * (17_000_000 // len(SOUND)), "over 16 MB"),
+        (
+            "Latin-1 in one row of UTF-8",
+            SOUND.replace("P1", "J\xf6").encode().replace(b"P2", b"B\xe4"),
+            "line 3: not UTF-8",
+        ),
         ("a header only", f"{HEADER}\n".encode(), "no row under the header"),
     ):
         yield raw_case(name, content, "refused", reason)
@@ -107,11 +112,17 @@ def column_cases() -> Iterator[Case]:
         ("a stray quote", SOUND.replace("101", '"1"01'), "line 3: is no CSV"),
         ("10^6 characters", SOUND.replace("P2", "P" * 10**6), "line 3: "),
         ("1000 characters", SOUND.replace("P2", "P" * 1000), "line 3: a cell"),
-        ("10^5 lines in a cell", SOUND.replace("P2", '"' + "\n" * 10**5 + '"'), "line 3: a cell"),
+        ("10^5 lines in a cell", SOUND.replace("P2", '"' + "\n" * 10**5 + '"'), "line 3: is no CSV"),
+        ("a line break in a cell", f'{HEADER},ward\n{OK},"3\nWest"\n{OTHER},4\n', "line 2: is no CSV"),
+        (
+            "a quote that takes in a row",
+            f'{HEADER},ward\n{OK},"3\n{OTHER},4\n102,P3,1,70,F,5"\n',
+            "line 2: is no CSV",
+        ),
         ("100,001 rows", SOUND + "".join(f"r{k},P3,,,\n" for k in range(10**5)), "more than 100000 rows"),
     ):
         yield case(name, text, "refused", reason)
-    yield case("a column of the site's", other(f"{HEADER},ward", ',"3\nWest"'), "kept", "column not read")
+    yield case("a column of the site's", other(f"{HEADER},ward", ',"3, West"'), "kept", "column not read")
 
 
 def cases() -> list[Case]:

@@ -24,7 +24,7 @@ def write(root: Path, text: str | bytes) -> Path:
     return root
 
 
-def rows_of(root: Path, text: str, columns: dict[str, str] | None = None) -> tuple[Row, ...]:
+def rows_of(root: Path, text: str | bytes, columns: dict[str, str] | None = None) -> tuple[Row, ...]:
     return table.read(write(root, text), columns).rows
 
 
@@ -54,10 +54,49 @@ def test_cells_do_not_decide_the_separator(tmp_path: Path) -> None:
     assert rows[0].stated.column == "x;y;z;u;v"
 
 
-def test_lines_are_an_editors_lines(tmp_path: Path) -> None:
-    text = 'record,participant,ward,session\na,P1,"3\r\nWest\n",1\nb,P2,4,zero\n'
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_are_an_editors_lines(tmp_path: Path, end: str) -> None:
+    text = 'record,participant,ward,session\n\na,P1,"3,West",1\n,,,\nb,P2,4,zero\n'
     with pytest.raises(TableError, match="line 5: session zero"):
-        rows_of(tmp_path, text)
+        rows_of(tmp_path, text.replace("\n", end))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("comment", ['"3\nWest"', '"ok\nb,P2,x\nc,P3,fine"', '"ok\nb,P2,x', '"3\n"'])
+def test_no_cell_takes_in_the_rows_of_others(tmp_path: Path, end: str, comment: str) -> None:
+    text = f"record,participant,comment\na,P0,fine\na,P1,{comment}\nd,P4,\n"
+    with pytest.raises(TableError, match=r"line 3: is no CSV .*keep a row on one line"):
+        rows_of(tmp_path, text.replace("\n", end))
+
+
+def test_a_row_in_another_encoding_is_refused_and_changes_nobody(tmp_path: Path) -> None:
+    header, utf_8, latin = b"record,participant\r\n", "a,Jörg\r\n".encode(), "b,Bär\r\n".encode("latin-1")
+    plain = b"c,P3\r\n"
+    for raw in (
+        header + utf_8 + plain + latin,
+        header + plain + plain + latin + utf_8,
+        b"\xef\xbb\xbf" + header + plain * 2 + latin,
+    ):
+        with pytest.raises(TableError, match="line 4: not UTF-8, though other characters are"):
+            table.read(write(tmp_path, raw))
+    for rows, who in ((utf_8, "Jörg"), (latin, "Bär")):
+        read = table.read(write(tmp_path, header + plain + rows))
+        assert [row.participant for row in read.rows] == ["P3", who]
+
+
+@given(st.text(st.characters(max_codepoint=255), max_size=6), st.binary(max_size=6))
+def test_anothers_bytes_change_no_id(
+    tmp_path_factory: pytest.TempPathFactory, own: str, other: bytes
+) -> None:
+    root = tmp_path_factory.mktemp("encodings")
+    header, row = b"record,participant,comment\n", f"a,{own},\n".encode("latin-1")
+    try:
+        (alone,) = rows_of(root, header + row)
+    except (TableError, ValueError):
+        return
+    with suppress(TableError):
+        first, *_ = rows_of(root, header + row + b"b,P2," + other + b"\n")
+        assert first.participant == alone.participant
 
 
 def test_a_site_keeps_its_own_header(tmp_path: Path) -> None:
