@@ -7,11 +7,16 @@ from typing import Any
 
 from transecg_core.risk.duplicates import Duplicates
 
-COUNTS = ("within_ids", "across_ids", "across_sites", "undeclared", "probes_left_out")
+COUNTS = (
+    *("within_ids", "across_ids", "across_sites", "undeclared", "probes_left_out"),
+    *("merged", "records_left_out"),
+)
 NOT_LOOKED = "looked for by each site among its own recordings; the server holds none."
 DONE = (
-    "Ids that hold one recording count as one person in the audit: never an impostor pair, and neither member nor "
-    "control where one of them trained and the other did not. Probes that copy an enrolled recording are left out. "
+    "Two people count as one in the audit only where all recordings of one are copies of the other's and nobody else "
+    "has them: never an impostor pair, and neither member nor control where one trained and the other did not. Else "
+    "they stay apart, and the recordings that they share are left out of the audit: nobody knows whose they are. "
+    "Probes that copy an enrolled recording are left out. "
     "What trains was not changed."
 )
 NONE = "none found."
@@ -38,8 +43,12 @@ def in_words(data: Mapping[str, Any]) -> str:
     parts += [f"{row['duplicates']} at {row['name']}" for row in data["sites"] if row.get("duplicates")]
     if not parts:
         return f"Recordings that appear twice: {section['done']}"
-    left = section["probes_left_out"]
-    out = f" Probe windows left out: {left}." if left else ""
+    told = {
+        "merged": "People counted as another",
+        "records_left_out": "Shared records left out",
+        "probes_left_out": "Probe windows left out",
+    }
+    out = "".join(f" {words}: {section[key]}." for key, words in told.items() if section.get(key))
     done = section["done"][:1].upper() + section["done"][1:]
     return f"Recordings that appear twice (pairs): {', '.join(parts)}.{out} {done}"
 
@@ -52,8 +61,8 @@ def limits_of(found: Duplicates | None, private: bool) -> list[str]:
     if found.undeclared:
         pairs = "1 pair of ids holds" if found.undeclared == 1 else f"{found.undeclared} pairs of ids hold"
         out.append(
-            f"{pairs} one recording without being declared one person. The audit counts them as one; training did "
-            "not, and tossed a coin for each id. Declare them to be one person."
+            f"{pairs} one recording without being declared one person. {_dealt(found)} Training was not changed: it "
+            "tossed a coin for each id. Declare ids of one person, and mend misfiled records."
         )
         if private:
             out.append(
@@ -67,3 +76,9 @@ def limits_of(found: Duplicates | None, private: bool) -> list[str]:
             "that the datasets overlap, no measure of linkage across sites, and left out of it."
         )
     return out
+
+
+def _dealt(found: Duplicates) -> str:
+    merged = f"{found.merged} of these people count{'s' if found.merged == 1 else ''} as another in the audit"
+    records = f"{found.records_left_out} records of unknown ownership are left out of it"
+    return f"{merged}; {records}."

@@ -51,7 +51,7 @@ class Case:
     entry_of_Q
         Gallery entry of the query's own local id; -1 if that id enrolled nothing.
     duplicates
-        Pairs of ids that hold one recording without being declared one person; they are one here.
+        People who count as another one here: nobody declared it, but all of one's recordings are the other's.
     """
 
     people: People
@@ -137,7 +137,7 @@ def build_case(ctx: AuditContext) -> Case:
         protocol_Q=np.array([CROSS_SITE if b.role == "gallery" else b.role for b in asked], dtype=object),
         entry_of_Q=np.array([entry.get((b.site, b.local), -1) for b in asked], dtype=np.int64),
         person_T=person_G,
-        duplicates=ctx.duplicates.undeclared if ctx.duplicates is not None else 0,
+        duplicates=ctx.duplicates.merged if ctx.duplicates is not None else 0,
     )
 
 

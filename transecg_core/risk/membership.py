@@ -110,7 +110,7 @@ def _row(
         return blank(attack, where, str(reason))
     ceiling, why = ceiling_for(ctx, sites, larger_share(scores.several_T, scores.member_T), where[2])
     warning = (
-        f"{duplicates} pairs of undeclared ids hold one recording: one person, left out if only one id trained"
+        f"{duplicates} people count as another whose recordings they hold; left out if only one of the ids trained"
         if duplicates
         else None
     )

@@ -22,7 +22,8 @@ from transecg_core.signals.schema import Skip
 from transecg_core.splits.duplicates import DuplicatePair
 
 PAIR = DuplicatePair("a", "rec_1", "=cmd()", "b", "rec_9", "p2", 1.5, 24, 0.98765)
-FOUND = Duplicates((PAIR,), 0, 2, 1, 3, 40)
+FOUND = Duplicates((PAIR,), 0, 2, 1, 3, 40, 1, 4)
+NOTHING = Duplicates((), 0, 0, 0, 0, 0, 0, 0)
 
 
 def with_section(report: dict[str, Any], section: dict[str, Any]) -> dict[str, Any]:
@@ -36,9 +37,12 @@ def test_counts_are_in_the_report_and_in_words_on_its_page(rich_report) -> None:
     report = with_section(rich_report, duplicates_section(FOUND))
     validate(report)
     assert report["data"]["duplicates"]["across_ids"] == 2
-    sentence = "Recordings that appear twice (pairs): 2 across ids of a site, 1 across sites. Probe windows left out: 40."
+    sentence = "Recordings that appear twice (pairs): 2 across ids of a site, 1 across sites. "
+    sentence += "People counted as another: 1. Shared records left out: 4. Probe windows left out: 40."
     assert sentence in report_page(report)
-    none = with_section(rich_report, duplicates_section(Duplicates((), 0, 0, 0, 0, 0)))
+    earlier = {k: v for k, v in duplicates_section(FOUND).items() if k not in ("merged", "records_left_out")}
+    validate(with_section(rich_report, earlier))
+    none = with_section(rich_report, duplicates_section(NOTHING))
     validate(none)
     assert "Recordings that appear twice: none found." in report_page(none)
 
@@ -64,11 +68,12 @@ def test_a_pilot_says_what_its_sites_found(rich_report) -> None:
 def test_limits_say_whom_the_guarantee_does_not_cover() -> None:
     plain, private = limits_of(FOUND, private=False), limits_of(FOUND, private=True)
     assert "3 pairs of ids hold one recording" in plain[0]
+    assert "1 of these people counts as another in the audit; 4 records of unknown" in plain[0]
     assert not any("epsilon" in line for line in plain)
     assert any("protected less than epsilon says" in line for line in private)
     assert any("1 pair of records of different sites is one recording" in line for line in plain)
-    assert limits_of(None, private=True) == limits_of(Duplicates((), 0, 0, 0, 0, 0), private=True) == []
-    known = Duplicates((PAIR,), 1, 0, 0, 0, 8)
+    assert limits_of(None, private=True) == limits_of(NOTHING, private=True) == []
+    known = Duplicates((PAIR,), 1, 0, 0, 0, 8, 0, 0)
     assert limits_of(known, private=True) == []
 
 

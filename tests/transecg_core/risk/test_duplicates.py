@@ -30,6 +30,13 @@ def copied(ctx: AuditContext, *copies: tuple[tuple[int, int], tuple[int, int]]) 
     return replace(ctx, sites=sites)
 
 
+def whole(
+    a: int, b: int, site: int = 0, other: int = 0
+) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
+    """Return copies that give person `b` of `other` both records of person `a` of `site`."""
+    return tuple(((site, 2 * a + k), (other, 2 * b + k)) for k in range(2))
+
+
 def parts(ctx: AuditContext) -> list:
     return [(site.name, site.windows, site.split) for site in ctx.sites]
 
@@ -50,9 +57,10 @@ def test_nothing_twice_changes_nothing(plain) -> None:
 
 
 def test_two_ids_of_one_recording_are_one_person_and_no_impostors(plain) -> None:
-    ctx = resolve_duplicates(copied(plain, ((0, 2), (0, 4))))  # enrolled record of p1 is that of p2
+    ctx = resolve_duplicates(copied(plain, *whole(1, 2)))
     found = ctx.duplicates
-    assert (found.within_ids, found.across_ids, found.across_sites, found.undeclared) == (0, 1, 0, 1)
+    assert (found.within_ids, found.across_ids, found.across_sites, found.undeclared) == (0, 2, 0, 1)
+    assert (found.merged, found.records_left_out) == (1, 0)
     persons = ctx.sites[0].person_P
     assert persons[1] == persons[2] == "s0/p1"
     assert len(set(persons)) == 7
@@ -67,19 +75,19 @@ def test_one_person_under_two_coins_is_neither_member_nor_control(fakes) -> None
     plain = fakes.build(fakes.recipe(sites=2, people=24))
     site = plain.sites[0]
     member, control = (int(np.flatnonzero(site.member_P == side)[0]) for side in (True, False))
-    ctx = resolve_duplicates(copied(plain, ((0, 2 * member), (0, 2 * control))))
+    ctx = resolve_duplicates(copied(plain, *whole(member, control)))
     people = build_case(ctx).people
     index = people.names.index(ctx.sites[0].person_P[member])
     assert not people.member_C[index]
     assert not people.control_C[index]
     assert not ctx.judged_on()[0][control]  # its recording trained under the other id
     note = next(r.notes for r in audit(ctx) if r.name == "embedding-consistency" and r.metric == "AUC")
-    assert "1 pairs of undeclared ids" in note
+    assert "1 people count as another whose recordings they hold" in note
 
 
 def test_what_trains_is_the_same_whatever_was_found(plain) -> None:
     """Privacy: another person's data may not decide who trains, on what."""
-    before = copied(plain, ((0, 2), (0, 4)), ((0, 0), (1, 6)))
+    before = copied(plain, *whole(1, 2), *whole(0, 3, 0, 1))
     for old, new in zip(before.sites, resolve_duplicates(before).sites, strict=True):
         assert old.member_P is new.member_P
         assert old.split.gallery_N is new.split.gallery_N
@@ -96,9 +104,9 @@ def test_probes_that_copy_an_enrolled_recording_are_left_out_and_counted(plain) 
     assert count == 16
     assert "16 probe windows left out: a copy of a gallery recording" in splits[0].notes
     assert set(ctx.sites[0].windows.participant_N[splits[0].probes["other-record"]]) == {2, 3, 4, 5, 6, 7}
-    resolved = resolve_duplicates(ctx)
-    assert resolved.duplicates.probes_left_out == 16
-    refuse_copies(parts(resolved), pairs)
+    refuse_copies(parts(resolve_duplicates(ctx)), pairs)
+    own = resolve_duplicates(copied(plain, ((0, 0), (0, 1)), *whole(1, 2))).duplicates
+    assert own.probes_left_out == 8
 
 
 def test_a_leaky_protocol_is_leaky_by_name(fakes) -> None:
@@ -112,8 +120,8 @@ def test_a_recording_of_two_sites_is_no_linkage_across_sites(fakes) -> None:
     ctx = fakes.build(fakes.recipe(sites=2, people=8, twins=6))
     asked = build_case(resolve_duplicates(ctx)).protocol_Q == CROSS_SITE
     # p7 of both sites: nobody said that they are one person; the only evidence is the copy
-    same = resolve_duplicates(copied(ctx, ((0, 14), (1, 14))))
-    assert same.duplicates.across_sites == 1
+    same = resolve_duplicates(copied(ctx, *whole(7, 7, 0, 1)))
+    assert same.duplicates.across_sites == 2
     assert same.sites[0].person_P[7] == same.sites[1].person_P[7]
     case = build_case(same)
     assert (case.protocol_Q == CROSS_SITE).sum() == asked.sum()
@@ -125,10 +133,50 @@ def test_a_recording_of_two_sites_is_no_linkage_across_sites(fakes) -> None:
         assert not (problem.verify_KG & same_KG).any()
 
 
-def test_a_chain_of_copies_is_one_person(plain) -> None:
-    chain = resolve_duplicates(copied(plain, ((0, 6), (0, 10)), ((0, 7), (1, 2)), ((1, 3), (1, 15))))
-    a, b = chain.sites
-    assert {a.person_P[3], a.person_P[5], b.person_P[1], b.person_P[7]} == {"s0/p3"}
+def test_a_chain_of_people_with_nothing_but_copies_is_one_person(plain) -> None:
+    """p5 has p3's first record, p6 p3's second; each of them has nothing else."""
+    site = plain.sites[0]
+    only_N = ~np.isin(site.windows.record_N, (11, 13))
+    rows = ("x_NL", "participant_N", "session_N", "record_N", "beat_N", "component_NL", "r_sample_N")
+    split = replace(
+        site.split, gallery_N=site.split.gallery_N[only_N],
+        probes={name: mask[only_N] for name, mask in site.split.probes.items()},
+    )  # fmt: skip
+    windows = replace(site.windows, **{name: getattr(site.windows, name)[only_N] for name in rows})
+    ctx = copied(
+        replace(plain, sites=(replace(site, windows=windows, split=split), plain.sites[1])),
+        ((0, 6), (0, 10)), ((0, 7), (0, 12)),
+    )  # fmt: skip
+    found = resolve_duplicates(ctx)
+    assert {found.sites[0].person_P[p] for p in (3, 5, 6)} == {"s0/p3"}
+    assert (found.duplicates.merged, found.duplicates.records_left_out) == (2, 0)
     declared = replace(plain, sites=tuple(replace(s, person_P=("one",) * 8) for s in plain.sites))
     within = resolve_duplicates(copied(declared, ((0, 2), (0, 4)))).duplicates
     assert (within.within_ids, within.across_ids, within.undeclared) == (1, 0, 0)
+    assert (within.merged, within.records_left_out) == (0, 0)
+
+
+def test_people_who_share_one_of_their_recordings_stay_apart_and_it_is_left_out(plain) -> None:
+    before = copied(plain, ((0, 2), (0, 4)))  # the enrolled record of p1 is that of p2
+    ctx = resolve_duplicates(before)
+    site, found = ctx.sites[0], ctx.duplicates
+    assert (found.undeclared, found.merged, found.records_left_out) == (1, 0, 2)
+    assert site.person_P == before.sites[0].person_P
+    assert not np.isin(site.windows.record_N, (2, 4)).any()
+    assert len(site.windows) == len(before.sites[0].windows) - 16 == len(site.split.gallery_N)
+    assert "2 records left out: people who stay apart share them" in site.split.notes
+    case = build_case(ctx)
+    assert {p for p in case.person_G[case.gallery.site_G == 0]} == {0, 3, 4, 5, 6, 7}
+    assert any(row.main is not None for row in audit(ctx))
+
+
+@pytest.mark.parametrize("people", [3, 5])
+def test_a_waveform_of_three_ids_makes_nobody_one_person(fakes, people: int) -> None:
+    """A test signal in everybody's folder: also of those who have nothing else."""
+    for records in (1, 2):
+        plain = fakes.build(fakes.recipe(sites=1, people=8, records=records))
+        copies = [((0, 0), (0, records * p)) for p in range(1, people)]
+        ctx = resolve_duplicates(copied(plain, *copies))
+        assert ctx.sites[0].person_P == plain.sites[0].person_P
+        assert (ctx.duplicates.merged, ctx.duplicates.records_left_out) == (0, people)
+        assert not np.isin(ctx.sites[0].windows.record_N, [records * p for p in range(people)]).any()
