@@ -16,7 +16,6 @@ import numpy as np
 
 from transecg_core.cohorts.channels import (
     MAX_SAMPLES,
-    RATE_TOLERANCE,
     Stated,
     agreed_rate,
     checked,
@@ -35,6 +34,8 @@ TIME = "time"
 """Name of the column of seconds, if there is one."""
 MAX_JITTER_S = 1e-3
 MAX_TIME_S = 1e12
+TAIL, MAX_DECIMALS = 100, 12
+"""Stamps from which it is told how many decimals they are printed with."""
 SEPARATORS = (",", ";", "\t")
 UNNAMED = "record: CSV without header; name its lead in the table"
 
@@ -161,8 +162,22 @@ def _rate(stated: Stated, time: list[np.ndarray]) -> float:
         start += part.size
     rate = agreed_rate(stated, 1.0 / float(step))
     whole = float(round(rate))
-    # Stamps are rounded; nobody samples at 359.98 Hz.
-    return stated.fs_hz or (whole if abs(whole - rate) < RATE_TOLERANCE * rate else rate)
+    # Stamps are rounded: what looks like 359.98 Hz may be 360 Hz, but then the last stamp is where 360 Hz has it.
+    told_apart = whole == 0 or abs((count - 1) / whole - (last - first)) > _printed_s(time)
+    return stated.fs_hz or (rate if told_apart else whole)
+
+
+def _printed_s(time: list[np.ndarray]) -> float:
+    """Return the unit of the last decimal that the last stamps are printed with, in seconds.
+
+    Of many stamps one ends in another digit than 0; early ones may have more decimals, if digits are counted.
+    """
+    tail_T = np.concatenate(time[-2:])[-TAIL:]
+    rounding_s = 4 * np.finfo(np.float64).eps * np.abs(tail_T).max()
+    for decimals in range(MAX_DECIMALS):
+        if (np.abs(tail_T - np.round(tail_T, decimals)) <= rounding_s).all():
+            return float(10.0**-decimals + rounding_s)
+    return float(10.0**-MAX_DECIMALS + rounding_s)
 
 
 def _steps(time: list[np.ndarray]) -> tuple[float, float]:

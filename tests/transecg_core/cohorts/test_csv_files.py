@@ -82,6 +82,38 @@ def test_the_rate_follows_from_time_stamps(tmp_path: Path, rate: float, decimals
     assert got == pytest.approx(rate, rel=1e-3 if rate == 257.5 else 1e-12)
 
 
+@given(
+    rate=st.floats(90, 1200)
+    | st.integers(90, 1200).map(float)
+    | st.sampled_from([249.8, 359.7, 255.9, 257.5, 499.95]),
+    start=st.sampled_from([0.0, 12.0, 86_399.5, 1.7e9]),
+    decimals=st.integers(4, 9),
+    trimmed=st.booleans(),
+    count=st.integers(200, 20_000),
+)
+@settings(max_examples=200)
+def test_a_rate_is_rounded_only_where_stamps_cant_tell(
+    rate: float, start: float, decimals: int, trimmed: bool, count: int
+) -> None:
+    text = [f"{t:.{decimals}f}" for t in start + np.arange(count) / rate]
+    printed = np.array([float(t.rstrip("0")) if trimmed else float(t) for t in text])
+    got = csv_files._rate(
+        Stated(), [part for part in np.split(printed, [count // 3, count - 1]) if part.size]
+    )
+    # A unit of the last place that any stamp needs, and what is lost after 1.7e9 s in float64.
+    unit_s = 10.0 ** -max(len(t.partition(".")[2].rstrip("0")) for t in text[-100:]) + 1e-15 * start
+    assert abs((count - 1) / got - (count - 1) / rate) <= 2.1 * unit_s
+    # Where the stamps leave less than a third of a Hz open, a whole rate comes out as such.
+    if rate == round(rate) and rate**2 * unit_s < 0.3 * (count - 1):
+        assert got == rate
+
+
+def test_seconds_off_in_an_hour_are_no_whole_rate(tmp_path: Path) -> None:
+    for rate in (249.8, 359.7, 255.9):
+        root = write(tmp_path, "I,time\n" + "".join(f"0.1,{k / rate:.6f}\n" for k in range(20_000)))
+        assert decode(root, "a.csv", Stated(units="mV"), EVERY_LEAD).fs_hz == pytest.approx(rate, rel=1e-7)
+
+
 @pytest.mark.parametrize("rate", [250, 360, 500, 1000])
 @pytest.mark.parametrize("lost", [1, 2, 50])
 @pytest.mark.parametrize("block", [14 * 50, 1 << 20])
