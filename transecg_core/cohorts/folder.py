@@ -14,6 +14,7 @@ from transecg_core.cohorts import csv_files, edf_files, mitdb, table, table_peop
 from transecg_core.cohorts.channels import Stated, agreed_rate, choose
 from transecg_core.cohorts.leads import EVERY_LEAD, Decoded, LeadChoice, UnsafeRecord
 from transecg_core.cohorts.listing import TABLE, Kind, Listing, locate, named, recordings, shown
+from transecg_core.cohorts.people import TWO_AGES
 from transecg_core.cohorts.reader import Entry, Reader, make_source, natural
 from transecg_core.cohorts.schema import Labels, SiteSource
 from transecg_core.cohorts.table import NO_PARTICIPANT, Row, Table, record_key
@@ -125,7 +126,7 @@ def _reader(root: Path, columns: Mapping[str, str]) -> Reader:
 def _entries(root: Path, read: Table, same: Mapping[str, str]) -> tuple[FolderEntry, ...]:
     """Return the table's records, sorted by person, session and name."""
     sessions = table_people.sessions(read.rows, same)
-    table_people.check_ages(read.rows, sessions)
+    disputed = table_people.disputed(read.rows, sessions, same)
     dated = any(row.session is not None or row.day is not None for row in read.rows)
     undated = {row.participant for row in read.rows} - {
         row.participant for row in read.rows if row.session is not None or row.day is not None
@@ -135,6 +136,8 @@ def _entries(root: Path, read: Table, same: Mapping[str, str]) -> tuple[FolderEn
         entry = _entry(root, row, session)
         if dated and row.participant in undated and entry.skip is None:
             entry = replace(entry, notes=(*entry.notes, table_people.NO_SESSION))
+        if row.participant in disputed:
+            entry = replace(entry, age=None, notes=(*entry.notes, TWO_AGES))
         entries.append(entry)
     return tuple(sorted(entries, key=lambda e: (natural(e.participant), e.session, natural(e.record))))
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transecg_core.cohorts.reader import Entry
 
 TWO_SEXES = "person: two sexes in the data"
+TWO_AGES = "person: ages that contradict each other in the data"
 YOUNGER = "person: younger at a later session"
 AGE_UNKNOWN, SEX_UNKNOWN = "record kept: age unknown", "record kept: sex unknown"
 AGE_HIDDEN = "record kept: age given as 90 or older"

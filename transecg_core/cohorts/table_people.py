@@ -1,4 +1,4 @@
-"""Who is who, and which visit is which, in a participants table; contradictions are refused."""
+"""Who is who, and which visit is which, in a participants table; contradictions in that are refused."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def sessions(rows: Sequence[Row], person: Mapping[str, str]) -> list[int | None]
     found: list[int | None] = [None] * len(rows)
     for indices in _by(rows, lambda row: row.participant):
         _refuse_disorder([rows[index] for index in indices])
-    for indices in _by(rows, lambda row: person.get(row.participant, row.participant)):
+    for indices in _by(rows, lambda row: _person(row, person)):
         of_person = [rows[index] for index in indices]
         for index, session in zip(indices, _ranked(of_person), strict=True):
             found[index] = session
@@ -124,22 +124,30 @@ def _refuse_disorder(rows: Sequence[Row]) -> None:
                              f"{before.line}); correct session or date", after.line)  # fmt: skip
 
 
-def check_ages(rows: Sequence[Row], found: Sequence[int | None]) -> None:
-    """Refuse people who are of two ages in one session, or grow younger from one to the next.
+def disputed(rows: Sequence[Row], found: Sequence[int | None], person: Mapping[str, str]) -> set[str]:
+    """Return who is of two ages in one session, or grows younger from one to the next: none of their ages is used.
 
-    Raises
-    ------
-    TableError
-        With both lines.
+    Not refused: the server sees that a site refuses, and one person's ages must not show.
+
+    Parameters
+    ----------
+    rows, person
+        As for `sessions`.
+    found
+        Each row's session. Sessions are compared within an id; the dispute is the whole person's.
     """
+    two: set[str] = set()
     for indices in _by(rows, lambda row: row.participant):
-        oldest = (0.0, 0)
-        for _, group in groupby(sorted(indices, key=lambda k: found[k] or 0), key=lambda k: found[k] or 0):
+        oldest = 0.0
+        known = sorted((session, k) for k in indices if (session := found[k]) is not None)
+        for _, group in groupby(known, key=lambda pair: pair[0]):
             # Ages over 89 are written in several ways.
-            ages = [(min(age, OLDEST), rows[k].line) for k in group if (age := rows[k].age) is not None]
+            ages = [min(age, OLDEST) for _, k in group if (age := rows[k].age) is not None]
             oldest = max([oldest, *ages])
-            if ages and min(ages)[0] < oldest[0] - AGE_SLACK:
-                age, line = min(ages)
-                raise TableError(f"participant {shown(rows[indices[0]].participant)} is {age:g} here, and "
-                                 f"{oldest[0]:g} in the same session or an earlier one (line {oldest[1]}); correct "
-                                 "an age, or give two people two ids", line)  # fmt: skip
+            if ages and min(ages) < oldest - AGE_SLACK:
+                two.add(_person(rows[indices[0]], person))
+    return {row.participant for row in rows if _person(row, person) in two}
+
+
+def _person(row: Row, person: Mapping[str, str]) -> str:
+    return person.get(row.participant, row.participant)

@@ -13,9 +13,11 @@ from transecg_core.cohorts import folder, open_reader
 from transecg_core.cohorts.fingerprint import DUPLICATE, SHARED
 from transecg_core.cohorts.folder import LOOSE, NO_SESSIONS, UNLISTED, open_folder
 from transecg_core.cohorts.leads import LeadChoice
+from transecg_core.cohorts.people import TWO_AGES
 from transecg_core.cohorts.schema import Recording, SiteSource, SkipLog
 from transecg_core.cohorts.synthetic import open_site
 from transecg_core.errors import UserError
+from transecg_core.inspection import inspect_source
 from transecg_core.signals.cache import cached_windows
 
 HEADER = "record,participant,session,age,sex,lead,fs-hz,units"
@@ -147,6 +149,26 @@ def test_one_signal_under_two_names_counts_once_per_person(
         handle.write(f"copy.edf,{owner if same else 'zz'},1,,,,,\n")
     recordings, skips = read(open_folder(mixed, "clinic"))
     assert (len(recordings), skips.counts()[reason]) == (kept, 1)
+
+
+def test_one_persons_ages_take_nobody_else_out(mixed: Path) -> None:
+    before, _ = read(open_folder(mixed, "clinic"))
+    who = before[0]
+    lines = (mixed / "participants.csv").read_text().splitlines()
+    place = next(k for k, line in enumerate(lines) if who.record in line)
+    lines[place] = lines[place].replace(f",{who.session},{who.age:.0f},", f",{who.session},3,")
+    own = [r.record for r in before if r.participant == who.participant]
+    assert sum(r.session == who.session for r in before if r.record in own) > 1
+    (mixed / "participants.csv").write_text("\n".join(lines) + "\n")
+    source = open_folder(mixed, "clinic")
+    after, skips = read(source)
+    assert [(r.record, None if r.record in own else r.age) for r in before] == [
+        (r.record, r.age) for r in after
+    ]
+    assert skips.items == [(record, TWO_AGES) for record in own]
+    found = inspect_source(source)
+    assert found.sound, found.problems
+    assert set(found.kept) >= {(record, TWO_AGES) for record in own}
 
 
 def test_the_cap_keeps_whole_people(mixed: Path) -> None:

@@ -198,17 +198,25 @@ def test_aliases_lead_to_one_id() -> None:
 )
 def test_nobody_grows_younger(ages: list[float | None], fine: bool) -> None:
     rows = [row("A", session=k, age=age, line=k) for k, age in enumerate(ages, start=1)]
-    sessions = table_people.sessions(rows, {})
-    if fine:
-        table_people.check_ages(rows, sessions)
-    else:
-        with pytest.raises(TableError, match=r"line 3: participant A is 50 here, and 52 .*\(line 2\)"):
-            table_people.check_ages(rows, sessions)
+    rows += [row("B", session=1, age=40), row("C", session=1, age=7, same="A")]
+    same = {"C": "A"}
+    found = table_people.disputed(rows, table_people.sessions(rows, same), same)
+    assert found == (set() if fine else {"A", "C"})
+
+
+def test_two_ages_in_a_session_and_a_session_unknown() -> None:
+    rows = [
+        row("A", session=1, age=60),
+        row("A", session=1, age=30),
+        row("B", session=1, age=30),
+        row("B", age=60),
+    ]
+    assert table_people.disputed(rows, table_people.sessions(rows, {}), {}) == {"A"}
 
 
 def test_ages_of_a_large_table_take_no_quadratic_time() -> None:
     rows = [row("A", session=1 + k // 10, age=40.0) for k in range(50_000)]
-    table_people.check_ages(rows, table_people.sessions(rows, {}))
+    assert table_people.disputed(rows, table_people.sessions(rows, {}), {}) == set()
 
 
 @given(st.binary(max_size=300))
