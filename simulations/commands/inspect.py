@@ -57,6 +57,7 @@ def declarations(
     """
     from transecg_core.cohorts import READERS
     from transecg_core.cohorts.leads import LEADS, LeadChoice, lead_name
+    from transecg_core.cohorts.listing import quoted
     from transecg_core.cohorts.sites_file import FOLDER, SiteDeclaration, read_sites
     from transecg_core.names import is_site_name, nearest
 
@@ -78,7 +79,9 @@ def declarations(
     below = _readers(folder, reader)
     names = {path: path.name if is_site_name(path.name) else "site" for path in below}
     if len(below) > 1 and (odd := [path.name for path in below if not is_site_name(path.name)]):
-        raise UserError(f"'{odd[0]}' is no site name; rename the folder: a-z, 0-9 and hyphens, 32 at most")
+        raise UserError(
+            f"{quoted(odd[0])} is no site name; rename the folder: a-z, 0-9 and hyphens, 32 at most"
+        )
     return [SiteDeclaration(names[path], kind, path, choice) for path, kind in below.items()]
 
 

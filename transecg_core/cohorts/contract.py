@@ -57,7 +57,7 @@ class Contract:
 
     def broken(self, record: str, what: str, remedy: str) -> None:
         """Note a broken promise."""
-        self.problems.append(Problem(record, what, remedy))
+        self.problems.append(Problem(_printable(record), _printable(what), remedy))
 
     def _source(self) -> None:
         source = self.source
@@ -183,6 +183,11 @@ class Contract:
                 self.broken(
                     "", f"sessions of {person} are {found}", "rank a person's days 1, 2, 3 without gaps"
                 )
+
+
+def _printable(text: str) -> str:
+    """Return text of a reader's, with what could command a terminal escaped."""
+    return text if text.isprintable() else ascii(text)
 
 
 def digest(recording: Recording) -> bytes:

@@ -20,6 +20,7 @@ SIGNAL_FILES = (".dat", ".mat", ".edf", ".csv")
 SHARED_MODULES = (
     "reader",
     "leads",
+    "listing",
     "paths",
     "wfdb_files",
     "wfdb_headers",

@@ -22,7 +22,7 @@ from transecg_core.errors import UserError
 
 NAME = "folder"
 MODULES = (
-    "channels", "csv_files", "edf_files", "listing", "mitdb", "table", "table_people", "table_text",
+    "channels", "csv_files", "edf_files", "mitdb", "table", "table_people", "table_text",
 )  # fmt: skip
 UNLISTED = "file: not in the participants table"
 LOOSE = "file: signals without a header"
@@ -159,7 +159,7 @@ def _entry(root: Path, row: Row, session: int | None) -> FolderEntry:
     return FolderEntry(
         participant=row.participant,
         session=session or 1,
-        record=shown(record),
+        record=record,
         age=row.age,
         sex=row.sex,
         diagnosis=row.diagnosis,

@@ -113,14 +113,14 @@ def recordings(root: Path) -> Listing:
     count = 0
 
     def unreadable(error: OSError) -> None:
-        notes.append((_below(root, str(error.filename)), "folder: can't be listed"))
+        notes.append((shown(_below(root, str(error.filename)) or "."), "folder: can't be listed"))
 
     for folder, folders, files in os.walk(root, onerror=unreadable):
         below = _below(root, folder)
         depth = below.count("/") + 1 if below else 0
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         if depth >= MAX_DEPTH - 1 and folders:
-            notes.append((below, "folder: nested too deep"))
+            notes.append((shown(below), "folder: nested too deep"))
             folders.clear()
         count += len(files)
         if count > MAX_FILES:
@@ -153,4 +153,9 @@ def _sort(below: str, files: list[str], records: list[str], loose: list[str]) ->
 def shown(text: str) -> str:
     """Return text that others wrote in a form that is safe to print and to paste: quoted unless plain."""
     plain = all(_PART.fullmatch(part) for part in text.split("/"))
-    return text if plain and len(text) <= 200 else ascii(text[:80] + "..." * (len(text) > 80))
+    return text if plain and len(text) <= 200 else quoted(text)
+
+
+def quoted(text: str) -> str:
+    """Return text that others wrote as `shown` does, in quotes whatever is in it."""
+    return ascii(text[:80] + "..." * (len(text) > 80))

@@ -15,6 +15,7 @@ import numpy as np
 from transecg_core.cohorts import condition, wfdb_files
 from transecg_core.cohorts.fingerprint import DUPLICATE, fingerprint
 from transecg_core.cohorts.leads import EVERY_LEAD, Decoded, LeadChoice, UnsafeRecord
+from transecg_core.cohorts.listing import shown
 from transecg_core.cohorts.paths import below
 from transecg_core.cohorts.people import OLDEST as OLDEST
 from transecg_core.cohorts.people import agreed
@@ -231,16 +232,16 @@ def _read(
     used: set[tuple[str, str]] = set()
     for entry in entries:
         if (skip := entry.skip or (DUPLICATE if used.intersection(entry.signals) else None)) is not None:
-            skips.add(entry.record, skip)
+            skips.add(shown(entry.record), skip)
             continue
         try:
             recording, notes = _recording(reader, root, site, entry, leads)
         except UnsafeRecord as error:
-            skips.add(entry.record, str(error))
+            skips.add(shown(entry.record), str(error))
             continue
         used.update(entry.signals)
         for note in (*entry.notes, *notes):
-            skips.add(entry.record, note)
+            skips.add(shown(entry.record), note)
         yield recording
 
 

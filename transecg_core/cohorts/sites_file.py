@@ -17,6 +17,7 @@ A sites file has one table per site::
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from transecg_core.cohorts.leads import EVERY_LEAD, LEADS, LeadChoice, lead_name
-from transecg_core.cohorts.listing import TABLE
+from transecg_core.cohorts.listing import TABLE, quoted, shown
 from transecg_core.cohorts.table_text import COLUMNS
 from transecg_core.errors import UserError
 from transecg_core.names import SITE_NAMES, is_site_name, nearest
@@ -33,6 +34,8 @@ FOLDER = "folder"
 """The reader of an institution's own folder."""
 KEYS = ("reader", "path", "lead", "leads", "columns")
 MAX_BYTES = 1_000_000
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,9 @@ def site_folders(root: Path) -> dict[str, SiteDeclaration]:
         if not os.path.isfile(folder / TABLE):  # False, not an exception, for what may not be entered
             continue
         if not is_site_name(folder.name):
-            raise UserError(f"data-root: '{folder.name}' is no site name; rename the folder: {SITE_NAMES}")
+            raise UserError(
+                f"data-root: {quoted(folder.name)} is no site name; rename the folder: {SITE_NAMES}"
+            )
         found[folder.name] = SiteDeclaration(folder.name, FOLDER, folder)
     if not found:
         remedy = "it is one site itself: give the folder above" if (root / TABLE).is_file() else (
@@ -123,26 +128,28 @@ def _document(file: Path) -> dict[str, Any]:
         raise UserError(f"sites-file={file}: {error.strerror}; give a readable TOML file") from None
     except RecursionError:
         raise UserError(f"sites-file={file}: nested too deep; it holds one short table per site") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:  # also of a number of thousands of digits
         raise UserError(f"sites-file={file}: not TOML in UTF-8: {error}") from None
 
 
 def _declaration(file: Path, name: str, table: Any, readers: Collection[str]) -> SiteDeclaration:
     place = f"sites-file={file}: site '{name}'"
     if not is_site_name(name):
-        raise UserError(f"sites-file={file}: '{name}' is no site name; use {SITE_NAMES}")
+        raise UserError(f"sites-file={file}: {quoted(name)} is no site name; use {SITE_NAMES}")
     if not isinstance(table, dict):
         raise UserError(f"sites-file={file}: '{name}' must be a table: write [{name}], reader and path")
     for key in table:
         if key not in KEYS:
-            raise UserError(f"{place}: unknown key '{key}'{nearest(key, KEYS)}")
+            raise UserError(f"{place}: unknown key {quoted(key)}{nearest(key, KEYS)}")
     reader, path = (_text(place, key, table.get(key)) for key in ("reader", "path"))
     if reader not in readers:
-        raise UserError(f"{place}: no reader named '{reader}'{nearest(reader, readers)}")
+        raise UserError(f"{place}: no reader named {quoted(reader)}{nearest(reader, readers)}")
     columns = _mapping(place, "columns", table)
     for column in columns:
         if column not in COLUMNS:
-            raise UserError(f"{place}: columns: there is no column '{column}'{nearest(column, COLUMNS)}")
+            raise UserError(
+                f"{place}: columns: there is no column {quoted(column)}{nearest(column, COLUMNS)}"
+            )
     if columns and reader != FOLDER:
         raise UserError(f"{place}: columns are for reader='{FOLDER}'; '{reader}' has its own table")
     return SiteDeclaration(name, reader, _folder(place, file, path), _leads(place, table), columns)
@@ -152,7 +159,7 @@ def _folder(place: str, file: Path, path: str) -> Path:
     try:
         return (file.parent / Path(path).expanduser()).resolve()
     except (ValueError, RuntimeError, OSError) as error:
-        raise UserError(f"{place}: path={path!r} is no path: {error}") from None
+        raise UserError(f"{place}: path={quoted(path)} is no path: {error}") from None
 
 
 def _leads(place: str, table: Mapping[str, Any]) -> LeadChoice:
@@ -160,7 +167,7 @@ def _leads(place: str, table: Mapping[str, Any]) -> LeadChoice:
     names = {their: lead_name(ours) for their, ours in _mapping(place, "leads", table).items()}
     for lead in (*([] if wanted is None else [wanted]), *names.values()):
         if lead not in LEADS:
-            raise UserError(f"{place}: no lead named '{lead}'{nearest(lead, LEADS)}")
+            raise UserError(f"{place}: no lead named {quoted(lead)}{nearest(lead, LEADS)}")
     return LeadChoice(wanted, names)
 
 
@@ -168,10 +175,12 @@ def _mapping(place: str, key: str, table: Mapping[str, Any]) -> dict[str, str]:
     inner = table.get(key, {})
     if not isinstance(inner, dict):
         raise UserError(f"{place}: {key} must be a table: write [NAME.{key}]")
-    return {_text(place, f"{key} name", name): _text(place, f"{key}.{name}", inner[name]) for name in inner}
+    return {
+        _text(place, f"{key} name", name): _text(place, f"{key}.{shown(name)}", inner[name]) for name in inner
+    }
 
 
 def _text(place: str, key: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise UserError(f"{place}: {key} must be text in quotes, not empty")
+    if not isinstance(value, str) or not value.strip() or _CONTROL.search(value.strip()):
+        raise UserError(f"{place}: {key} must be text in quotes, not empty, without control characters")
     return value.strip()

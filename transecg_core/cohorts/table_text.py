@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from transecg_core.cohorts.listing import TABLE, shown
+from transecg_core.cohorts.listing import TABLE, quoted, shown
 
 COLUMNS = (
     "record", "participant", "session", "date", "age", "sex", "diagnosis", "beats", "lead", "fs-hz",
@@ -173,7 +173,7 @@ def _ours(header: list[str], mapping: Mapping[str, str]) -> tuple[dict[str, int]
     """Return our columns with their places, and the names of columns that are not read."""
     for name in mapping:
         if name not in COLUMNS:
-            raise TableError(f"columns: there is no column '{name}'{_nearest(name, COLUMNS)}")
+            raise TableError(f"columns: there is no column {quoted(name)}{_nearest(name, COLUMNS)}")
     taken = {_plain(theirs): name for name, theirs in mapping.items()}
     ours: dict[str, int] = {}
     unread = []

@@ -79,6 +79,14 @@ def test_who_is_one_person_changes_the_fingerprint(tmp_path: Path, write_record:
     assert (len(seen), kept) == (2, [2, 1])
 
 
+def test_names_of_records_come_without_terminal_codes(tmp_path: Path, write_record: Write) -> None:
+    header = write_record(tmp_path, "100", beat_symbols="N")
+    header.with_name("\x1b[2J.hea").write_bytes(header.read_bytes())
+    skips = SkipLog()
+    assert len(list(open_reader("mitdb", tmp_path, "clinic").read(skips))) == 1
+    assert ("'\\x1b[2J'", "record: name is not a plain local one") in skips.items
+
+
 def test_what_one_person_contributes_does_not_depend_on_another(ptbxl_folder: Path) -> None:
     """Under differential privacy, taking the one away must not bring a recording of the other to light."""
     before, skipped = read("ptbxl", ptbxl_folder)

@@ -1,3 +1,4 @@
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -69,6 +70,27 @@ def test_a_listing_is_sorted_and_leaves_out_what_is_not_ours(tree: Path) -> None
     # A table in a sub-folder may be a recording for all we know; linked folders are not walked.
     assert found.records == ("a.edf", "a/a.edf", "a/b c/a.edf", "a/participants.csv", "a/w")
     assert (found.loose, found.notes) == (("a/lone.mat",), ())
+
+
+def test_names_of_folders_come_without_terminal_codes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path.joinpath("\x1b[2Jgone", *"bcdefghij")
+    deep.mkdir(parents=True)
+    closed = tmp_path / "\u202eclosed"
+    closed.mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert recordings(tmp_path).notes == (
+        ("'\\u202eclosed'", "folder: can't be listed"),
+        ("'\\x1b[2Jgone/b/c/d/e/f/g'", "folder: nested too deep"),
+    )
 
 
 def test_deep_and_huge_folders_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

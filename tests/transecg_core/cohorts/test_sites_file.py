@@ -93,6 +93,17 @@ def test_a_bom_and_windows_line_ends_change_nothing(tmp_path: Path) -> None:
         (b"[a]\nreader = '\xff'", ["not TOML in UTF-8"]),
         (b"\x00\x01\x02", ["not TOML"]),
         ("a = " + "[" * 5000 + "]" * 5000, ["sites.toml"]),
+        ("[a]\nreader = 'folder'\npath = " + "9" * 5000, ["not TOML", "5000 digits"]),
+        ('[a]\nreader = "x\\u202ey"\npath = "a"', ["no reader named 'x\\u202ey'"]),
+        ('[a]\nreader = "folder"\npath = "a\\u001b[2J"', ["path must be text"]),
+        ('["\\u001b[2J"]\nreader = "folder"\npath = "a"', ["'\\x1b[2J' is no site name"]),
+        ('[a]\nreader = "folder"\npath = "a"\n"\\u001b[2J" = 1', ["unknown key '\\x1b[2J'"]),
+        (
+            '[a]\nreader = "folder"\npath = "a"\n[a.leads]\n"\\u202ex" = 1',
+            ["leads.'\\u202ex' must be text"],
+        ),
+        ('[a]\nreader = "folder"\npath = "a"\nlead = "\\u202eII"', ["no lead named '\\u202eII'"]),
+        ('[a]\nreader = "folder"\npath = "a"\n[a.columns]\n"\\u202eage" = "x"', ["no column '\\u202eage'"]),
         (b"#" * (MAX_BYTES + 1), ["over 1000000 bytes"]),
     ],
 )
@@ -101,7 +112,7 @@ def test_anything_else_is_refused_with_the_remedy(
 ) -> None:
     with pytest.raises(UserError) as error:
         read_sites(write(tmp_path, text), READERS)
-    assert "\n" not in str(error.value)
+    assert str(error.value).isprintable()
     for word in ("sites-file", *words):
         assert word in str(error.value)
 
@@ -169,7 +180,12 @@ def test_sub_folders_with_a_table_are_sites(tmp_path: Path) -> None:
     assert list(site_folders(tmp_path)) == ["a", "b"]
     assert site_folders(tmp_path)["a"] == SiteDeclaration("a", "folder", tmp_path / "a")
     (tmp_path / "A B" / "participants.csv").touch()
+    (tmp_path / "A\x1b[2J").mkdir()
     with pytest.raises(UserError, match="'A B' is no site name; rename"):
+        site_folders(tmp_path)
+    (tmp_path / "A B" / "participants.csv").unlink()
+    (tmp_path / "A\x1b[2J" / "participants.csv").touch()
+    with pytest.raises(UserError, match=r"'A\\x1b\[2J' is no site name; rename"):
         site_folders(tmp_path)
 
 
