@@ -16,12 +16,13 @@ from transecg_core.errors import UserError
 from transecg_core.signals.cache import (
     ARRAYS,
     CARD,
+    DAMAGED,
     MANIFEST,
     META,
     PREFIX,
     SCRATCH,
     preprocessing_version,
-    read_manifest,
+    read,
     sweep,
 )
 
@@ -159,7 +160,7 @@ def _entry(path: Path) -> CacheEntry:
     size = sum(item.stat().st_size for item in path.iterdir())
     used = path.stat().st_mtime
     try:
-        manifest = read_manifest(path)
+        manifest, _ = read(path)
         return CacheEntry(
             path,
             size,
@@ -172,5 +173,5 @@ def _entry(path: Path) -> CacheEntry:
             int(manifest["windows"]),
             datetime.fromisoformat(manifest["built"]).timestamp(),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except DAMAGED:
         return CacheEntry(path, size, used, "damaged")

@@ -100,6 +100,12 @@ def test_prune_alone_keeps_what_can_be_used(root: Path, monkeypatch: pytest.Monk
     assert list(root.iterdir()) == []
 
 
+def test_arrays_that_changed_are_damaged(root: Path) -> None:
+    array = entries(root)[1].path / "component_NL.npy"
+    array.write_bytes(array.read_bytes()[:-1] + b"\x2a")
+    assert [entry.useless for entry in entries(root)] == [None, "damaged", None]
+
+
 @pytest.mark.parametrize(("days", "left"), [(31, 3), (20, 2), (5, 1), (0, 0)])
 def test_older_than(root: Path, days: float, left: int) -> None:
     freed = prune(root, older_than_days=days)

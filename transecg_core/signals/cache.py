@@ -7,7 +7,7 @@ there in one step, so that runs can share the cache and a killed writer leaves o
 scratch folder that nobody reads. An entry that is damaged counts as absent and is built again.
 
 Beside the arrays lie ``meta.json`` (people and records: local), ``croissant.json`` (the dataset card)
-and ``entry.json`` (what the entry is, and the sizes and checksums of its files).
+and ``entry.json`` (what the entry is, and the sizes and checksums of its files, compared on every load).
 """
 
 from __future__ import annotations
@@ -33,12 +33,17 @@ import numpy as np
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.errors import UserError
 from transecg_core.signals import card
-from transecg_core.signals.schema import WINDOW, RecordInfo, Skip, Windows
+from transecg_core.signals.check import check
+from transecg_core.signals.schema import RecordInfo, Skip, Windows
 from transecg_core.signals.windows import MAX_PER_RECORD, build_windows
 
 ARRAYS = tuple(field.name for field in fields(Windows) if field.name.endswith(("_N", "_NL", "_B")))
+SHARED_MODULES = ("cohorts/schema.py", "seeds.py")
+"""What windows depend on outside this package and the source's fingerprint: the meaning of every code, and seeds."""
 LIBRARIES = ("numpy", "scipy", "sleepecg")
 PREFIX, SCRATCH = "windows-", ".writing-"
+DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError)
+"""What reading an entry that isn't whole raises."""
 META, MANIFEST, CARD = "meta.json", "entry.json", "croissant.json"
 GRACE_S = 10.0
 """A scratch folder this young may belong to a writer that hasn't locked it yet."""
@@ -56,11 +61,16 @@ def preprocessing_version() -> str:
     The code that makes recordings is in the source's fingerprint.
     """
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
+    package = Path(__file__).parents[1]
+    for path in _modules(package):
+        digest.update(f"{path.relative_to(package).as_posix()}\0".encode() + path.read_bytes() + b"\0")
     for library in LIBRARIES:
         digest.update(f"{library}=={version(library)}\0".encode())
     return digest.hexdigest()
+
+
+def _modules(package: Path) -> list[Path]:
+    return [*sorted((package / "signals").glob("*.py")), *(package / module for module in SHARED_MODULES)]
 
 
 def cached_windows(source: SiteSource, cache_dir: Path | None = None) -> Windows:
@@ -96,42 +106,44 @@ def cached_windows(source: SiteSource, cache_dir: Path | None = None) -> Windows
 
 
 def load(entry: Path) -> Windows | None:
-    """Return an entry's windows, or None if it isn't there or isn't whole.
-
-    Checked are the size of every file and the checksum of ``meta.json``, which costs nothing; the arrays'
-    checksums are kept in ``entry.json``.
-    """
+    """Return an entry's windows, or None if it isn't there or isn't whole (see `read`)."""
     try:
-        manifest = read_manifest(entry)
-        meta = json.loads((entry / META).read_text(encoding="utf-8"))
-        arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
-        if arrays["x_NL"].shape != (manifest["windows"], WINDOW):
-            return None
-        return Windows(
-            **arrays,
-            participants=tuple(meta["participants"]),
-            records=tuple(RecordInfo(**record) for record in meta["records"]),
-            skips=tuple(Skip(**skip) for skip in meta["skips"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return read(entry)[1]
+    except DAMAGED:
         return None
 
 
-def read_manifest(entry: Path) -> dict[str, Any]:
-    """Return what an entry says it is.
+def read(entry: Path) -> tuple[dict[str, Any], Windows]:
+    """Return what an entry says it is, and its windows.
+
+    Every file that is read is compared with its checksum (about 0.1 s per 100 MB), and every index and code
+    must mean something: what leaves here can be used without a further look.
 
     Raises
     ------
-    OSError, ValueError, KeyError, TypeError
-        If it isn't there, or isn't whole.
+    OSError, ValueError, KeyError, TypeError, EOFError, RecursionError
+        (`DAMAGED`) If it isn't there, or isn't whole.
     """
     manifest: dict[str, Any] = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
     for name in (*(f"{array}.npy" for array in ARRAYS), META):
-        if (entry / name).stat().st_size != manifest["files"][name]["bytes"]:
-            raise ValueError(f"{name} is not as long as it was")
-    if _sha256(entry / META) != manifest["files"][META]["sha256"]:
-        raise ValueError(f"{META} has changed")
-    return manifest
+        # The size first: a thing that is no plain file has none.
+        listed = manifest["files"][name]
+        if (entry / name).stat().st_size != listed["bytes"] or _sha256(entry / name) != listed["sha256"]:
+            raise ValueError(f"{name} has changed")
+    meta = json.loads((entry / META).read_text(encoding="utf-8"))
+    arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
+    windows = Windows(
+        **arrays,
+        participants=tuple(meta["participants"]),
+        records=tuple(RecordInfo(**record) for record in meta["records"]),
+        skips=tuple(Skip(**skip) for skip in meta["skips"]),
+    )
+    if (len(windows), len(windows.participants), len(windows.records)) != tuple(
+        manifest[key] for key in ("windows", "participants", "records")
+    ):
+        raise ValueError("not as many as it says")
+    check(windows)
+    return manifest, windows
 
 
 def _store(source: SiteSource, windows: Windows, entry: Path) -> None:
@@ -198,18 +210,22 @@ def _flush(paths: Iterable[Path]) -> None:
 
 
 def _move(scratch: Path, entry: Path) -> None:
-    try:
-        scratch.rename(entry)
-    except OSError:
-        if load(entry) is not None:
-            # Another run stored the same content first: its entry is as good as ours.
+    for more in (True, True, False):
+        try:
+            scratch.rename(entry)
             return
-        # What stands there is damaged. It moves away whole, so that nobody finds half of it.
+        except OSError:
+            if load(entry) is not None:
+                # Another run stored the same content first: its entry is as good as ours.
+                return
+            if not more:
+                raise
+        # What stands there is damaged. It moves away whole, so that nobody finds half of it. Another run that
+        # mends the same entry may be doing so too, and put its own there before we do: hence the tries.
         aside = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=entry.parent))
         with contextlib.suppress(FileNotFoundError):
             entry.rename(aside / entry.name)
         shutil.rmtree(aside, ignore_errors=True)
-        scratch.rename(entry)
 
 
 @contextlib.contextmanager

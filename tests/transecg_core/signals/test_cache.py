@@ -1,33 +1,23 @@
+import ast
 import dataclasses
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from counted import Counted
 
-from transecg_core.cohorts.schema import Recording, SiteSource, SkipLog
+import transecg_core
+from transecg_core.cohorts.schema import Recording
 from transecg_core.errors import UserError
 from transecg_core.signals import cache
 from transecg_core.signals.cache import cached_windows
 from transecg_core.signals.windows import build_windows
 
 Make = Callable[..., Recording]
-
-
-class Counted:
-    """A source that counts how often it is read."""
-
-    def __init__(self, recording: Recording) -> None:
-        self.recording, self.reads = recording, 0
-
-    def read(self, _skips: SkipLog) -> Iterator[Recording]:
-        self.reads += 1
-        yield self.recording
-
-    def source(self, fingerprint: str = "one", name: str = "site") -> SiteSource:
-        return SiteSource(name, "synthetic", self.read, fingerprint, people=1, tasks=())
 
 
 def test_second_time_comes_from_disk_unchanged(tmp_path: Path, make_recording: Make) -> None:
@@ -59,6 +49,49 @@ def test_any_input_that_changes_is_another_entry(
     cached_windows(counted.source(**({change: "other"} if change != "code" else {})), tmp_path)
     assert counted.reads == 2
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_every_module_that_windows_come_from_is_in_the_key() -> None:
+    """All that `windows` imports is hashed, and what a synthetic source imports is hashed here or by itself."""
+    package = Path(transecg_core.__file__).parent
+    hashed = {path.relative_to(package).as_posix() for path in cache._modules(package)}
+    # These only say what went wrong.
+    said = {"errors.py"}
+    assert _imported(package, "signals/windows.py") - said <= hashed
+    own = {path.relative_to(package).as_posix() for path in (package / "cohorts").glob("synthetic*.py")}
+    assert _imported(package, "cohorts/synthetic.py") - own - said <= hashed
+    assert {"cohorts/schema.py", "signals/rpeaks.py", "seeds.py"} <= hashed
+    assert _imported(package, "signals/windows.py") >= {"cohorts/schema.py", "signals/waves.py"}
+
+
+def _imported(package: Path, module: str) -> set[str]:
+    """Return the modules of the package that one imports, directly or not."""
+    found, todo = {module}, [module]
+    while todo:
+        for node in ast.walk(ast.parse((package / todo.pop()).read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("transecg_core"):
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                files = {f"{'/'.join(str(name).split('.')[1:])}.py" for name in names}
+                new = {file for file in files if (package / file).is_file()} - found
+                found |= new
+                todo += new
+    return found
+
+
+def test_a_module_that_changes_changes_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "transecg_core"
+    shutil.copytree(
+        Path(transecg_core.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    monkeypatch.setattr(cache, "__file__", str(package / "signals" / "cache.py"))
+    version = cache.preprocessing_version.__wrapped__
+    seen = {cache.preprocessing_version(), version()}
+    assert len(seen) == 1
+    for module in ("cohorts/schema.py", "seeds.py", "signals/waves.py"):
+        with (package / module).open("a") as file:
+            file.write("\n# changed\n")
+        assert version() not in seen
+        seen.add(version())
 
 
 def _die_while_writing(root: Path, recording: Recording) -> None:

@@ -1,4 +1,4 @@
-"""What may happen to the cache: other writers, kills, damage, a folder that is read-only or emptied."""
+"""What may happen to the cache: other writers, kills, a folder that is read-only or emptied."""
 
 from __future__ import annotations
 
@@ -14,27 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from counted import Counted
 
-from transecg_core.cohorts.schema import Recording, SiteSource, SkipLog
+from transecg_core.cohorts.schema import Recording, SkipLog
 from transecg_core.errors import UserError
 from transecg_core.signals import cache
 from transecg_core.signals.cache import cached_windows
 
 Make = Callable[..., Recording]
-
-
-class Counted:
-    """A source that counts how often it is read."""
-
-    def __init__(self, recording: Recording) -> None:
-        self.recording, self.reads = recording, 0
-
-    def read(self, _skips: SkipLog) -> Iterator[Recording]:
-        self.reads += 1
-        yield self.recording
-
-    def source(self, fingerprint: str = "one", name: str = "site") -> SiteSource:
-        return SiteSource(name, "synthetic", self.read, fingerprint, people=1, tasks=())
 
 
 def in_child(function: Callable[..., None], *args: object) -> multiprocessing.Process:
@@ -112,54 +99,6 @@ def test_a_writer_killed_in_the_middle_leaves_what_is_swept(
     monkeypatch.setattr(cache, "GRACE_S", -1.0)
     assert cache.sweep(tmp_path) == 1
     assert [path.name[:8] for path in tmp_path.iterdir()] == ["windows-"]
-
-
-def _truncate(name: str) -> Callable[[Path], None]:
-    return lambda entry: os.truncate(entry / name, (entry / name).stat().st_size - 1)
-
-
-def _rewrite(name: str, text: str) -> Callable[[Path], None]:
-    return lambda entry: (entry / name).write_text(text) and None
-
-
-def _swap_meta(entry: Path) -> None:
-    """The same length, another content."""
-    meta = entry / "meta.json"
-    meta.write_bytes(meta.read_bytes().replace(b'"p1"', b'"p2"'))
-
-
-DAMAGE: dict[str, Callable[[Path], None]] = {
-    **{f"{name} cut": _truncate(f"{name}.npy") for name in cache.ARRAYS},
-    **{
-        f"{name} missing": (lambda entry, name=name: (entry / f"{name}.npy").unlink())
-        for name in cache.ARRAYS
-    },
-    "an array empty": _rewrite("x_NL.npy", ""),
-    "meta missing": lambda entry: (entry / "meta.json").unlink(),
-    "meta changed": _swap_meta,
-    "meta cut": _truncate("meta.json"),
-    "manifest missing": lambda entry: (entry / "entry.json").unlink(),
-    "manifest empty": _rewrite("entry.json", ""),
-    "manifest of another shape": _rewrite("entry.json", '["no", "mapping"]'),
-    "manifest that names no file": _rewrite("entry.json", '{"files": {}, "windows": 1}'),
-    "manifest that isn't text": lambda entry: (entry / "entry.json").write_bytes(b"\xff\xfe\x00"),
-    "nothing in it": lambda entry: [path.unlink() for path in entry.iterdir()] and None,
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_entry_is_built_again(entry_made: Path, make_recording: Make, damage: str) -> None:
-    root, (entry,) = entry_made, tuple(entry_made.iterdir())
-    DAMAGE[damage](entry)
-    assert cache.load(entry) is None
-    counted = Counted(make_recording())
-    windows = cached_windows(counted.source(), root)
-    assert counted.reads == 1
-    assert windows.participants == ("p1",)
-    assert isinstance(windows.x_NL, np.memmap)
-    assert [path.name for path in root.iterdir()] == [entry.name]
-    cached_windows(counted.source(), root)
-    assert counted.reads == 1
 
 
 @pytest.fixture
