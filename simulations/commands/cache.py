@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from transecg_core.errors import UserError
+from transecg_core.text import escaped
 
 if TYPE_CHECKING:
     from simulations.cachefolder import CacheEntry
@@ -42,7 +43,7 @@ def command(
         f"{freed.size / 1e6:.1f} MB freed in {root}"
     )
     if freed.strange:
-        print(f"left alone, not ours: {', '.join(ascii(name)[1:-1] for name in freed.strange)}")
+        print(f"left alone, not ours: {', '.join(map(escaped, freed.strange))}")
 
 
 def table(entries: list[CacheEntry]) -> str:
@@ -50,7 +51,7 @@ def table(entries: list[CacheEntry]) -> str:
     head = ("site", "kind", "participants", "records", "windows", "MB", "built", "last used", "")
     rows = [
         (
-            ascii(entry.site)[1:-1],
+            escaped(entry.site),
             entry.kind,
             str(entry.participants),
             str(entry.records),

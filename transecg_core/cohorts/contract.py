@@ -14,6 +14,7 @@ from transecg_core.cohorts.leads import LEADS
 from transecg_core.cohorts.schema import BEATS, COMPONENTS, UNKNOWN, Labels, Recording, SiteSource, SkipLog
 from transecg_core.cohorts.wfdb_files import MAX_FS_HZ
 from transecg_core.names import SITE_NAMES, TASKS, is_site_name, nearest
+from transecg_core.text import escaped
 
 MIN_SPAN_MV, MAX_SPAN_MV = 0.02, 50.0
 """Bounds of the range that holds 98 % of a recording's samples. Over 1,086 public records it is .22 to 12 mV;
@@ -57,7 +58,7 @@ class Contract:
 
     def broken(self, record: str, what: str, remedy: str) -> None:
         """Note a broken promise."""
-        self.problems.append(Problem(_printable(record), _printable(what), remedy))
+        self.problems.append(Problem(escaped(record), escaped(what), remedy))
 
     def _source(self) -> None:
         source = self.source
@@ -183,11 +184,6 @@ class Contract:
                 self.broken(
                     "", f"sessions of {person} are {found}", "rank a person's days 1, 2, 3 without gaps"
                 )
-
-
-def _printable(text: str) -> str:
-    """Return text of a reader's, with what could command a terminal escaped."""
-    return text if text.isprintable() else ascii(text)
 
 
 def digest(recording: Recording) -> bytes:

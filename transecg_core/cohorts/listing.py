@@ -158,4 +158,4 @@ def shown(text: str) -> str:
 
 def quoted(text: str) -> str:
     """Return text that others wrote as `shown` does, in quotes whatever is in it."""
-    return ascii(text[:80] + "..." * (len(text) > 80))
+    return repr(text[:80] + "..." * (len(text) > 80))  # letters of every alphabet stay; see text.escaped

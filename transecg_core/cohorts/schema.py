@@ -9,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from transecg_core.text import escaped
+
 Sex = Literal["F", "M"]
 Diagnosis = Literal["normal", "abnormal"]
 
@@ -93,8 +95,7 @@ class SkipLog:
         A name with control characters or bytes of no alphabet is kept as its escapes: it goes to terminals
         and into JSON.
         """
-        record = record if record.isprintable() else ascii(record)[1:-1]
-        self.items.extend([(record, reason)] * count)
+        self.items.extend([(escaped(record), reason)] * count)
 
     def counts(self) -> dict[str, int]:
         """Return reason -> count, sorted by reason."""

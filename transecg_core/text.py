@@ -1,0 +1,12 @@
+"""Text that others wrote, in a form that is safe to print."""
+
+from __future__ import annotations
+
+
+def escaped(text: str) -> str:
+    """Return text with everything that a terminal would not show as a character written as its escape.
+
+    Letters of every alphabet stay; control characters, marks that turn the direction of writing, and bytes of no
+    alphabet don't.
+    """
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
