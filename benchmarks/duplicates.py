@@ -8,6 +8,7 @@ PTB-XL is read whole, its known copies included; the other datasets as their rea
 - the proof's controls: how alike any two different recordings get at a shift where their beats agree, and
   where they don't, against the least alike copies;
 - how many of ECG-ID's channels 1, their authors' filtered copies of channel 0, are found as copies;
+- how many copies are found of stretches of MIT-BIH records sampled again by a clock that is off, with 3 uV of noise;
 - seconds, and the ratio to a search without fingerprints (every pair of records, every shift at which two
   beats meet), timed in the same run on pairs drawn at random and scaled to all pairs.
 
@@ -20,9 +21,12 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from transecg_core.cohorts import ecgiddb, open_reader, ptbxl, wfdb_files
 from transecg_core.cohorts.leads import EVERY_LEAD, LeadChoice
@@ -30,6 +34,7 @@ from transecg_core.cohorts.reader import make_source
 from transecg_core.cohorts.schema import Recording, SiteSource, SkipLog
 from transecg_core.signals.cache import cached_windows
 from transecg_core.signals.schema import Windows
+from transecg_core.signals.windows import build_windows
 from transecg_core.splits import duplicates, rhythm
 from transecg_core.splits.duplicates import near_duplicates
 
@@ -38,6 +43,9 @@ KNOWN = {
     ("00456", "00457"), ("00459", "00460"),
 }  # fmt: skip
 BRUTE_PAIRS = 4000
+LENGTHS_S = (30, 300, 1800)
+PPM = (0, 20, 100, 300, 1000)
+CLOCK_RECORDS = 8
 
 
 def whole_ptbxl(root: Path) -> SiteSource:
@@ -65,6 +73,40 @@ def filtered(root: Path) -> tuple[str, Windows]:
     """Return ECG-ID's channel 1."""
     leads = LeadChoice(wanted="FILTERED", names={"ECG I filtered": "FILTERED"})
     return "filtered", cached_windows(make_source(ecgiddb.READER, root / "ecgiddb", "filtered", None, leads))
+
+
+def clocks(root: Path) -> None:
+    """Print how many copies by another clock are found, per length and parts per million."""
+    reader, found = (
+        open_reader("mitdb", root / "mitdb", "mitdb"),
+        np.zeros((len(LENGTHS_S), len(PPM)), dtype=int),
+    )
+    wrong = 0
+    for whole in islice(reader.read(SkipLog()), CLOCK_RECORDS):
+        for row, seconds in enumerate(LENGTHS_S):
+            windows = build_windows(replace(reader, read=partial(by_clocks, whole, seconds)))
+            for pair in near_duplicates([("mitdb", windows)]):
+                names = {pair.record_a, pair.record_b}
+                found[row] += [names == {"original", f"{ppm} ppm"} for ppm in PPM]
+                wrong += "other" in names
+    print(f"\ncopies by another clock found, of {CLOCK_RECORDS} each; wrong pairs {wrong}")
+    print("ppm     " + "".join(f"{ppm:>7}" for ppm in PPM))
+    for seconds, counts in zip(LENGTHS_S, found, strict=True):
+        print(f"{seconds:>6} s" + "".join(f"{count:>7}" for count in counts))
+
+
+def by_clocks(whole: Recording, seconds: int, _skips: SkipLog) -> Iterator[Recording]:
+    """Yield the first seconds of a recording, what follows on them, and copies of them by other clocks."""
+    x_T = np.asarray(whole.signal_mv, dtype=np.float64)
+    part_T, rest_T = np.split(x_T[: round(2 * seconds * whole.fs_hz)], [round(seconds * whole.fs_hz)])
+    rng, played = np.random.default_rng(0), CubicSpline(np.arange(part_T.size), part_T)
+    signals = {"original": part_T, "other": rest_T[: part_T.size]}
+    for ppm in PPM:
+        at_T = np.arange(round(part_T.size * (1 + ppm / 1e6))) / (1 + ppm / 1e6)
+        signals[f"{ppm} ppm"] = played(at_T) + 0.003 * rng.standard_normal(at_T.size)
+    for name, signal_T in signals.items():
+        if signal_T.size > 10 * whole.fs_hz:
+            yield replace(whole, record=name, signal_mv=signal_T.astype(np.float32))
 
 
 def short(record: str) -> str:
@@ -114,7 +156,8 @@ def main() -> None:
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     for pair in found:
         print(
-            f"{pair.site_a}/{short(pair.record_a)} = {pair.site_b}/{short(pair.record_b)} at {pair.offset_s:+.3f} s: "
+            f"{pair.site_a}/{short(pair.record_a)} = {pair.site_b}/{short(pair.record_b)} at {pair.offset_s:+.3f} s, "
+            f"{pair.rate_ppm:+.1f} ppm: "
             f"{pair.beats} beats, correlation {pair.correlation:.3f}"
         )
     named = {(short(p.record_a), short(p.record_b)) for p in found}
@@ -127,6 +170,7 @@ def main() -> None:
     print(
         f"\nfiltered copies of ECG-ID found: {right} of {len(raw.records)}; other pairs {len(again) - right}"
     )
+    clocks(root)
     slow = brute(sites)
     print(
         f"{sum(len(w.records) for _, w in sites):,} records, {sum(len(w.rpeak_B) for _, w in sites):,} beats: "

@@ -11,7 +11,7 @@ from transecg_core.risk.context import AuditContext
 SKIPPED, DUPLICATES = "skipped.csv", "duplicates.csv"
 _PAIR = (
     *("site_a", "participant_a", "record_a", "site_b", "participant_b", "record_b"),
-    *("offset_s", "beats", "correlation"),
+    *("offset_s", "beats", "correlation", "rate_ppm"),
 )
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from transecg_core.signals.schema import FS_HZ, WINDOW, Windows
+from transecg_core.signals.schema import WINDOW, Windows
 from transecg_core.splits.duplicates import DuplicatePair
 from transecg_core.splits.protocols import Split
 
@@ -33,10 +33,9 @@ def leaked(parts: Sequence[Part], pairs: Sequence[DuplicatePair]) -> tuple[np.nd
     for pair in pairs:
         a = index[pair.site_a, pair.participant_a, pair.record_a]
         b = index[pair.site_b, pair.participant_b, pair.record_b]
-        shift = round(pair.offset_s * FS_HZ)
-        for (place, record), (other, enrolled), ahead in ((a, b, shift), (b, a, -shift)):
+        for (place, record), (other, enrolled), here in ((a, b, pair.in_a), (b, a, pair.in_b)):
             _, windows, split = parts[other]
-            gallery_K = windows.r_sample_N[split.gallery_N & (windows.record_N == enrolled)] + ahead
+            gallery_K = here(windows.r_sample_N[split.gallery_N & (windows.record_N == enrolled)])
             _, windows, split = parts[place]
             if not split.leaky:
                 rows = np.flatnonzero(_probes(windows, split) & (windows.record_N == record))

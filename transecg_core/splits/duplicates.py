@@ -3,7 +3,8 @@
 Found as music is found by its fingerprint, without comparing every recording with every other:
 
 1. *Candidates* come from the rhythm: runs of consecutive RR intervals that agree within
-   a tolerance vote for a pair of records and the time shift between them (`splits.rhythm`).
+   a tolerance vote for a pair of records and the time shift between them (`splits.rhythm`), which
+   grows along the recording if one clock ran faster (`splits.drift`).
 2. *The beats* must agree: under that shift, R peaks of both fall on each other (`MIN_SHARE`).
 3. *What only that recording holds* must agree: each window minus the mean of the windows compared
    and minus slow drift and jitter is noise, tremor and artefacts. A heart repeats its beat but never those, so
@@ -12,13 +13,15 @@ Found as music is found by its fingerprint, without comparing every recording wi
 
 Step 3 carries the precision: regular rhythms collide in steps 1 and 2. Windows are capped per
 record, so an excerpt of seconds out of a recording of many minutes may share fewer than
-`MIN_WINDOWS` of them and stay unfound. Another lead of the same beats is not looked for.
+`MIN_WINDOWS` of them and stay unfound. Another lead of the same beats is not looked for, nor is a
+copy with pieces cut out, unless most of what overlaps lies under one shift.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,7 +38,7 @@ MIN_CORRELATION = ((3, 0.9), (6, 0.7), (12, 0.4))
 """Least correlation of what is left without the mean beat, from so many windows on.
 
 Of 2,336 shifts at which the beats of two different recordings of the five public datasets agree, the
-highest were 0.66 (3 to 5 windows), 0.37 (6 to 11) and 0.10; of 23,549 at which they don't, 0.87, 0.67
+highest were 0.66 (3 to 5 windows), 0.37 (6 to 11) and 0.10; of 23,619 at which they don't, 0.87, 0.67
 and 0.16. The copies among them reach 0.978 and more (``benchmarks/duplicates.py``).
 """
 MIN_WINDOWS = MIN_CORRELATION[0][0]
@@ -56,6 +59,8 @@ class DuplicatePair:
         R peaks of both that fall on each other.
     correlation
         Of the windows without their mean beat; 1.0 for identical windows.
+    rate_ppm
+        How much faster the clock of record a ran: time in a = offset + (1 + rate) * time in b.
     """
 
     site_a: str
@@ -67,6 +72,15 @@ class DuplicatePair:
     offset_s: float
     beats: int
     correlation: float
+    rate_ppm: float = 0.0
+
+    def in_a(self, at_b: np.ndarray) -> np.ndarray:
+        """Return positions (samples) in record a of positions in record b."""
+        return np.rint(self.offset_s * FS_HZ + (1 + self.rate_ppm / 1e6) * np.asarray(at_b))
+
+    def in_b(self, at_a: np.ndarray) -> np.ndarray:
+        """Return positions (samples) in record b of positions in record a."""
+        return np.rint((np.asarray(at_a) - self.offset_s * FS_HZ) / (1 + self.rate_ppm / 1e6))
 
 
 def near_duplicates(sites: Sequence[tuple[str, Windows]]) -> tuple[DuplicatePair, ...]:
@@ -87,15 +101,22 @@ def near_duplicates(sites: Sequence[tuple[str, Windows]]) -> tuple[DuplicatePair
     candidates = candidates_of(table)
     for start in range(0, candidates.a_C.size, _CHUNK):
         for pair, hit in _verified(table, candidates[start : start + _CHUNK]):
-            if pair not in found or hit[1] > found[pair][1]:
+            if pair not in found or hit.beats > found[pair].beats:
                 found[pair] = hit
     return tuple(
         DuplicatePair(
-            *_named(table.names[a]), *_named(table.names[b]), offset_s=shift / FS_HZ, beats=beats,
-            correlation=correlation,
+            *_named(table.names[a]), *_named(table.names[b]), offset_s=hit.shift / FS_HZ, beats=hit.beats,
+            correlation=hit.correlation, rate_ppm=1e6 * hit.rate,
         )
-        for (a, b), (shift, beats, correlation) in sorted(found.items())
+        for (a, b), hit in sorted(found.items())
     )  # fmt: skip
+
+
+class _Hit(NamedTuple):
+    shift: float
+    rate: float
+    beats: int
+    correlation: float
 
 
 def _named(name: tuple[str, str, str]) -> tuple[str, str, str]:
@@ -103,7 +124,7 @@ def _named(name: tuple[str, str, str]) -> tuple[str, str, str]:
     return site, record, participant
 
 
-def _identical(table: Table) -> dict[tuple[int, int], tuple[int, int, float]]:
+def _identical(table: Table) -> dict[tuple[int, int], _Hit]:
     """Return pairs of records that share byte-identical windows: no chance of that in two measurements."""
     rng = np.random.default_rng(0)
     odd_L = rng.integers(0, 1 << 63, WINDOW, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
@@ -113,11 +134,12 @@ def _identical(table: Table) -> dict[tuple[int, int], tuple[int, int, float]]:
         digest_W[rows] = (table.x(rows).view(np.uint32) * odd_L).sum(axis=1, dtype=np.uint64)
     order = np.argsort(digest_W, kind="stable")
     same = np.flatnonzero(digest_W[order][1:] == digest_W[order][:-1])
-    found: dict[tuple[int, int], tuple[int, int, float]] = {}
+    found: dict[tuple[int, int], _Hit] = {}
     for i in same:
         (a, at), (b, other) = (divmod(int(table.window_W[order[k]]), APART) for k in (i, i + 1))
         if a != b:
-            found[a, b] = (at - other, found.get((a, b), (0, 0, 0.0))[1] + 1, 1.0)
+            beats = found[a, b].beats + 1 if (a, b) in found else 1
+            found[a, b] = _Hit(at - other, 0.0, beats, 1.0)
     return found
 
 
@@ -128,7 +150,7 @@ def _aligned(key_K: np.ndarray, table: Table, c: Candidates) -> tuple[np.ndarray
     count_C = np.maximum(0, np.searchsorted(key_K, c.a_C * APART + last_C - EDGE, side="right") - begin_C)
     owner_M = np.repeat(np.arange(count_C.size), count_C)
     a_M = np.arange(owner_M.size) - np.repeat(np.cumsum(count_C) - count_C, count_C) + begin_C[owner_M]
-    want_M = key_K[a_M] + (c.b_C - c.a_C)[owner_M] * APART - c.shift_C[owner_M]
+    want_M = c.b_C[owner_M] * APART + c.in_b(key_K[a_M] - c.a_C[owner_M] * APART, owner_M)
     right_M = np.minimum(np.searchsorted(key_K, want_M), key_K.size - 1)
     left_M = np.maximum(right_M - 1, 0)
     nearer_M = np.abs(key_K[left_M] - want_M) < np.abs(key_K[right_M] - want_M)
@@ -144,16 +166,16 @@ def _beats(table: Table, c: Candidates) -> tuple[np.ndarray, np.ndarray]:
     hits_C = np.bincount(owner_M, minlength=c.a_C.size)
     first_C, last_C = c.overlap(table)
 
-    def inside(record_C: np.ndarray, shift_C: np.ndarray) -> np.ndarray:
-        base_C = record_C * APART - shift_C
+    def inside(record_C: np.ndarray, first_C: np.ndarray, last_C: np.ndarray) -> np.ndarray:
+        base_C = record_C * APART
         before_C = np.searchsorted(table.peak_B, base_C + first_C + EDGE)
         return np.asarray(np.searchsorted(table.peak_B, base_C + last_C - EDGE, side="right") - before_C)
 
-    most_C = np.maximum(inside(c.a_C, 0 * c.shift_C), inside(c.b_C, c.shift_C))
+    most_C = np.maximum(inside(c.a_C, first_C, last_C), inside(c.b_C, c.in_b(first_C), c.in_b(last_C)))
     return hits_C, hits_C / np.maximum(most_C, 1)
 
 
-def _verified(table: Table, c: Candidates) -> list[tuple[tuple[int, int], tuple[int, int, float]]]:
+def _verified(table: Table, c: Candidates) -> list[tuple[tuple[int, int], _Hit]]:
     beats_C, share_C = _beats(table, c)
     held = (beats_C >= MIN_BEATS) & (share_C >= MIN_SHARE)
     c, beats_C = c[held], beats_C[held]
@@ -162,7 +184,10 @@ def _verified(table: Table, c: Candidates) -> list[tuple[tuple[int, int], tuple[
     least_C = np.array(least)[np.maximum(np.searchsorted(windows, count_C, side="right") - 1, 0)]
     good = (count_C >= MIN_WINDOWS) & (np.abs(shape_C) >= MIN_SHAPE) & (own_C >= least_C)
     return [
-        ((int(c.a_C[i]), int(c.b_C[i])), (int(c.shift_C[i]), int(beats_C[i]), float(own_C[i])))
+        (
+            (int(c.a_C[i]), int(c.b_C[i])),
+            _Hit(float(c.shift_C[i]), float(c.rate_C[i]), int(beats_C[i]), float(own_C[i])),
+        )
         for i in np.flatnonzero(good)
     ]
 

@@ -1,19 +1,20 @@
-"""Candidates for being one waveform: records whose rhythms agree under one time shift.
+"""Candidates for being one waveform: records whose rhythms agree under one time shift, or one that grows.
 
 Recordings are compared as music is by its fingerprint: runs of consecutive RR intervals that agree
-vote for a pair of records and a shift. The cost follows the number of beats and of chance
-agreements, not of pairs of records.
+vote for a pair of records and a shift, or for a shift and a rate (`splits.drift`). The cost follows
+the number of beats and of chance agreements, not of pairs of records.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from transecg_core.signals.schema import FS_HZ, WINDOW, Windows
+from transecg_core.splits.drift import MIN_RUNS, RATE, VISIBLE, line, widest
 
 RHYTHM = 2.5
 """Greatest difference (samples) between two RR intervals that count as one."""
@@ -62,21 +63,35 @@ class Table:
         return x_ML
 
 
+_FIELDS = ("a_C", "b_C", "shift_C", "rate_C")
+
+
 @dataclass(frozen=True)
 class Candidates:
-    """Pairs of records (C) and the shift: position in `a` = position in `b` + shift."""
+    """Pairs of records (C), shift and rate: position in `a` = (1 + rate) * position in `b` + shift."""
 
     a_C: np.ndarray
     b_C: np.ndarray
     shift_C: np.ndarray
+    rate_C: np.ndarray
 
     def __getitem__(self, chosen: np.ndarray | slice) -> Candidates:
-        return Candidates(self.a_C[chosen], self.b_C[chosen], self.shift_C[chosen])
+        return Candidates(self.a_C[chosen], self.b_C[chosen], self.shift_C[chosen], self.rate_C[chosen])
+
+    def and_also(self, other: Candidates) -> Candidates:
+        """Return these and others."""
+        return Candidates(*(np.concatenate([getattr(self, f), getattr(other, f)]) for f in _FIELDS))
+
+    def in_b(self, position_M: np.ndarray, of_M: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Return where positions in `a` (M,) are in `b`, of candidates (M,); of all by default."""
+        at_M = (position_M - self.shift_C[of_M]) / (1 + self.rate_C[of_M])
+        return np.asarray(np.rint(at_M).astype(np.int64))
 
     def overlap(self, table: Table) -> tuple[np.ndarray, np.ndarray]:
         """Return first and last position of the overlap, in `a`."""
-        first_C = np.maximum(0, self.shift_C)
-        return first_C, np.minimum(table.end_R[self.a_C], table.end_R[self.b_C] + self.shift_C)
+        end_C = np.rint((1 + self.rate_C) * table.end_R[self.b_C] + self.shift_C).astype(np.int64)
+        first_C = np.rint(np.maximum(0, self.shift_C)).astype(np.int64)
+        return first_C, np.minimum(table.end_R[self.a_C], end_C)
 
 
 def table_of(sites: Sequence[tuple[str, Windows]]) -> Table:
@@ -132,18 +147,45 @@ def _runs(table: Table, length: int) -> _Runs:
 
 
 def candidates_of(table: Table) -> Candidates:
-    """Return pairs of records whose rhythms agree, with at most `SHIFTS` shifts each."""
+    """Return pairs of records whose rhythms agree, with at most `SHIFTS` shifts each and one that grows."""
     beats_R = np.bincount(table.peak_B // APART, minlength=len(table.names))
     long_R = beats_R > LONG_BEATS
     every, most = _runs(table, SHORT), _runs(table, LONG)
     most = most[long_R[most.record_G]]
     asked = every[~long_R[every.record_G]], most[_spread(most.record_G, beats_R)]
     matches = [_matches(queries, index) for queries, index in zip(asked, (every, most), strict=True)]
-    a_M, b_M, shift_M = (np.concatenate(parts) for parts in zip(*matches, strict=True))
-    votes_C, candidates = _votes(a_M, b_M, shift_M, len(table.names))
-    both_C = long_R[candidates.a_C] & long_R[candidates.b_C]
-    possible_C = _possible(table, candidates, asked[0]) + both_C * _possible(table, candidates, asked[1])
-    return candidates[votes_C >= np.maximum(1, MIN_VOTES * possible_C)]
+    a_M, b_M, shift_M, at_M = (np.concatenate(parts) for parts in zip(*matches, strict=True))
+
+    def voted(votes_C: np.ndarray, candidates: Candidates) -> np.ndarray:
+        both_C = long_R[candidates.a_C] & long_R[candidates.b_C]
+        possible_C = _possible(table, candidates, asked[0]) + both_C * _possible(table, candidates, asked[1])
+        return np.asarray(votes_C >= np.maximum(1, MIN_VOTES * possible_C))
+
+    votes_C, steady = _votes(a_M, b_M, shift_M, len(table.names))
+    return steady[voted(votes_C, steady)].and_also(_drifting(table, (a_M, b_M, shift_M, at_M), voted))
+
+
+def _drifting(
+    table: Table, matches: tuple[np.ndarray, ...], voted: Callable[[np.ndarray, Candidates], np.ndarray]
+) -> Candidates:
+    """Return pairs whose shift grows along the overlap: the best line of each pair that has the votes."""
+    a_M, b_M, _, _ = matches
+    width_M = RATE * np.minimum(table.end_R[a_M], table.end_R[b_M])
+    grows = np.flatnonzero(width_M > TOLERANCE)  # less never leaves the tolerance of one shift
+    grows = grows[np.lexsort((matches[2][grows], b_M[grows], a_M[grows]))]
+    a_M, b_M, shift_M, at_M = (column[grows] for column in matches)
+    start_C, count_C = widest(a_M * len(table.names) + b_M, shift_M, width_M[grows] + 2 * TOLERANCE)
+    rough = Candidates(a_M[start_C], b_M[start_C], shift_M[start_C + count_C // 2], np.zeros(start_C.size))
+    likely_C = np.flatnonzero((count_C >= MIN_RUNS) & voted(count_C, rough))
+    found = np.empty((likely_C.size, 3))
+    for row, c in zip(found, likely_C, strict=True):
+        own = slice(start_C[c], start_C[c] + count_C[c])
+        row[:] = line(at_M[own], shift_M[own], TOLERANCE)
+    rate_C, shift_C, votes_C = found.T
+    fitted = Candidates(rough.a_C[likely_C], rough.b_C[likely_C], shift_C, rate_C)
+    first_C, last_C = fitted.overlap(table)
+    seen_C = (np.abs(rate_C) * (last_C - first_C) >= VISIBLE) & (np.abs(rate_C) <= RATE)
+    return fitted[(votes_C >= MIN_RUNS) & seen_C & voted(votes_C, fitted)]
 
 
 def _spread(record_G: np.ndarray, beats_R: np.ndarray) -> np.ndarray:
@@ -152,22 +194,24 @@ def _spread(record_G: np.ndarray, beats_R: np.ndarray) -> np.ndarray:
     return np.asarray(nth_G % np.maximum(1, beats_R[record_G] // LONG_BEATS) == 0)
 
 
-def _matches(queries: _Runs, index: _Runs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return pairs of records and shifts of runs that agree; the earlier record first."""
+def _matches(queries: _Runs, index: _Runs) -> tuple[np.ndarray, ...]:
+    """Return pairs of records, the earlier first, and shifts of runs that agree, and where in the later record."""
     if not queries.record_G.size or not index.record_G.size:
         none = np.empty(0, dtype=np.int64)
-        return none, none, none
+        return none, none, none, none
     tree = cKDTree(index.rr_Gn)
     k = min(NEIGHBOURS, index.record_G.size)
     _, near_GK = tree.query(queries.rr_Gn, k=range(1, k + 1), p=np.inf, distance_upper_bound=RHYTHM)
     query_M, nth_M = np.nonzero(near_GK < index.record_G.size)
     hit_M = near_GK[query_M, nth_M]
     a_M, b_M = queries.record_G[query_M], index.record_G[hit_M]
-    shift_M = queries.start_G[query_M] - index.start_G[hit_M]
     other_M = a_M != b_M
-    a_M, b_M, shift_M = a_M[other_M], b_M[other_M], shift_M[other_M]
+    a_M, b_M, query_M, hit_M = a_M[other_M], b_M[other_M], query_M[other_M], hit_M[other_M]
+    at_a_M, at_b_M = queries.start_G[query_M], index.start_G[hit_M]
     swap_M = a_M > b_M
-    return np.where(swap_M, b_M, a_M), np.where(swap_M, a_M, b_M), np.where(swap_M, -shift_M, shift_M)
+    at_M = np.where(swap_M, at_a_M, at_b_M)
+    shift_M = np.where(swap_M, at_b_M, at_a_M) - at_M
+    return np.where(swap_M, b_M, a_M), np.where(swap_M, a_M, b_M), shift_M, at_M
 
 
 def _votes(
@@ -190,7 +234,7 @@ def _votes(
     best = best[np.lexsort((shift_M[best], -votes_M[best], pair_M[best]))]
     nth = np.arange(best.size) - np.searchsorted(pair_M[best], pair_M[best])
     best = best[nth < SHIFTS]
-    return votes_M[best], Candidates(a_M[order][best], b_M[order][best], middle_M[best])
+    return votes_M[best], Candidates(a_M[order][best], b_M[order][best], middle_M[best], np.zeros(best.size))
 
 
 def _possible(table: Table, candidates: Candidates, asked: _Runs) -> np.ndarray:
@@ -199,11 +243,9 @@ def _possible(table: Table, candidates: Candidates, asked: _Runs) -> np.ndarray:
     start_G = asked.record_G * APART + asked.start_G
     end_G = asked.record_G * APART + asked.end_G
 
-    def inside(record_C: np.ndarray, shift_C: np.ndarray) -> np.ndarray:
-        base_C = record_C * APART - shift_C
-        before_C = np.searchsorted(start_G, base_C + first_C)
-        return np.asarray(np.maximum(0, np.searchsorted(end_G, base_C + last_C) - before_C))
+    def inside(record_C: np.ndarray, first_C: np.ndarray, last_C: np.ndarray) -> np.ndarray:
+        before_C = np.searchsorted(start_G, record_C * APART + first_C)
+        return np.asarray(np.maximum(0, np.searchsorted(end_G, record_C * APART + last_C) - before_C))
 
-    return np.asarray(
-        inside(candidates.a_C, 0 * candidates.shift_C) + inside(candidates.b_C, candidates.shift_C)
-    )
+    of_b = inside(candidates.b_C, candidates.in_b(first_C), candidates.in_b(last_C))
+    return np.asarray(inside(candidates.a_C, first_C, last_C) + of_b)

@@ -44,7 +44,9 @@ def test_counts_are_in_the_report_and_in_words_on_its_page(rich_report) -> None:
     validate(with_section(rich_report, earlier))
     none = with_section(rich_report, duplicates_section(NOTHING))
     validate(none)
-    assert "Recordings that appear twice: none found." in report_page(none)
+    assert "Recordings that appear twice: none found. Looked for: one waveform in two records" in report_page(
+        none
+    )
 
 
 def test_reports_of_before_are_still_read_and_say_nothing(rich_report) -> None:

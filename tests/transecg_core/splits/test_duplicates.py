@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.interpolate import CubicSpline
 from scipy.signal import butter, find_peaks, resample_poly, sosfiltfilt
 
 from transecg_core.cohorts.schema import Recording, SiteSource, SkipLog
@@ -141,6 +142,54 @@ def test_two_long_recordings_that_share_a_stretch_are_found(seed: int) -> None:
     found = near_duplicates(cut({"s": halves}))
     assert pairs(found) == {("early", "late")}
     assert found[0].offset_s == pytest.approx(120, abs=0.012)
+
+
+def by_another_clock(x_T: np.ndarray, ppm: float) -> np.ndarray:
+    """Return the signal as a converter that runs `ppm` fast would have sampled it."""
+    at_T = np.arange(round(x_T.size * (1 + ppm / 1e6))) / (1 + ppm / 1e6)
+    return np.asarray(CubicSpline(np.arange(x_T.size), x_T)(at_T))
+
+
+@pytest.mark.parametrize("seconds", [30.0, 300.0, 1800.0])
+@pytest.mark.parametrize("ppm", [0, 20, 100, 300, 1000, -1000])
+def test_a_copy_is_found_whatever_clock_it_was_copied_by(seconds: float, ppm: float) -> None:
+    x_T = ecg(5, seconds=seconds)
+    copy_T = by_another_clock(x_T[1000:], ppm)
+    copy_T += 0.005 * np.random.default_rng(0).standard_normal(copy_T.size)
+    (pair,) = near_duplicates(cut({"s": {"a": x_T, **others(2, seconds=seconds)}, "t": {"copy": copy_T}}))
+    assert (pair.record_a, pair.record_b) == ("a", "copy")
+    assert pair.correlation > 0.8
+    # Wherever one looks, what is at one time in the copy is where the pair says in the original.
+    at_b_K = np.linspace(0, copy_T.size - 1, 9)
+    true_a_K = 1000 + at_b_K / (1 + ppm / 1e6)
+    assert np.abs(pair.in_a(at_b_K) - true_a_K).max() <= 5
+    assert np.abs(pair.in_b(true_a_K) - at_b_K).max() <= 5
+
+
+@settings(max_examples=15)
+@given(
+    seed=st.integers(0, 10**6),
+    ppm=st.floats(-1000, 1000),
+    start_s=st.floats(0, 200),
+    seconds=st.floats(30, 300),
+)
+def test_an_excerpt_by_another_clock_is_found(seed: int, ppm: float, start_s: float, seconds: float) -> None:
+    x_T = ecg(seed, seconds=300)
+    part_T = by_another_clock(x_T[round(start_s * FS) :][: round(seconds * FS)], ppm)
+    found = near_duplicates(cut({"s": {"long": x_T, "part": part_T}}))
+    assert pairs(found) == {("long", "part")}
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 10**6), spread_s=st.sampled_from([0.0, 0.004]), ppm=st.floats(-1000, 1000))
+def test_no_clock_makes_copies_of_two_measurements(seed: int, spread_s: float, ppm: float) -> None:
+    """One person, paced at one rate, or beat for beat at the same time: another clock fits, the rest doesn't."""
+    paced = {
+        "r": ecg(seed, 120, spread_s, person=seed),
+        "s": by_another_clock(ecg(seed + 1, 120, spread_s, person=seed), ppm),
+        "t": by_another_clock(ecg(seed, 120, spread_s, person=seed, noise_seed=seed + 2), ppm),
+    }
+    assert near_duplicates(cut({"s": paced})) == ()
 
 
 @settings(max_examples=20)
