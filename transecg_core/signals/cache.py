@@ -38,8 +38,8 @@ from transecg_core.signals.schema import RecordInfo, Skip, Windows
 from transecg_core.signals.windows import MAX_PER_RECORD, build_windows
 
 ARRAYS = tuple(field.name for field in fields(Windows) if field.name.endswith(("_N", "_NL", "_B")))
-SHARED_MODULES = ("cohorts/schema.py", "seeds.py")
-"""What windows depend on outside this package and the source's fingerprint: the meaning of every code, and seeds."""
+SHARED_MODULES = ("cohorts/schema.py", "seeds.py", "text.py")
+"""What windows depend on outside this package and the source's fingerprint: codes, seeds, and how names are kept."""
 LIBRARIES = ("numpy", "scipy", "sleepecg")
 PREFIX, SCRATCH = "windows-", ".writing-"
 DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError)
