@@ -1,6 +1,7 @@
-"""Delineators against cardiologists, on LUDB (200 people, lead I) and QTDB (35 records).
+"""Delineators against cardiologists, on LUDB (200 people, lead I) and QTDB (35 records), and P waves by rhythm.
 
     python benchmarks/delineators.py DATA_ROOT          # the tables
+    python benchmarks/delineators.py DATA_ROOT --p      # the last of them: P waves by rhythm (`rhythm_waves`)
     python benchmarks/delineators.py DATA_ROOT --fit    # the constants of transecg_core/signals/delineate.py
 
 Every method gets the same cleaned signal and the same R peaks. *Agreement*: share of the samples
@@ -26,6 +27,7 @@ from pathlib import Path
 import manual_waves as manual
 import neurokit_waves
 import numpy as np
+import rhythm_waves
 from manual_waves import Case, Wave
 
 from transecg_core.cohorts.schema import COMPONENT_CODE
@@ -247,7 +249,11 @@ def main() -> None:
     )
     parser.add_argument("data_root", type=Path)
     parser.add_argument("--fit", action="store_true", help="print what LUDB says the constants should be")
+    parser.add_argument("--p", action="store_true", help="print only the table of P waves by rhythm")
     options = parser.parse_args()
+    if options.p:
+        rhythm_waves.report(options.data_root)
+        return
     if options.fit:
         from fit_edges import report
 
@@ -256,6 +262,7 @@ def main() -> None:
     load = {"ludb": partial(manual.ludb, options.data_root), "qtdb": partial(manual.qtdb, options.data_root)}
     for name, read in load.items():
         compare(name, [case for case in read() if case.waves and case.r_B.size > 1])
+    rhythm_waves.report(options.data_root)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,15 @@
 A record's typical beat is its beats' sample-wise median, which has far less noise than any of them.
 On it each boundary is *measured* (`waves`) and then *placed*: drawn towards where it usually is, the
 more so the less the measurement is worth. A wave lost in noise ends up at the usual offsets, a clear
-one where it is. Where no P wave stands out of the noise (as in atrial fibrillation), that is said.
+one where it is.
 
-The constants below were fitted on LUDB's manual annotations (twelve leads, 200 people) and nothing
-else; ``python benchmarks/delineators.py DATA_ROOT --fit`` prints them. docs/signals.md compares the
-result with other delineators, on LUDB and on QTDB.
+A P wave has to stand out of the typical beat's noise and to be steady: that noise shrinks with the number
+of beats, and in half an hour of atrial fibrillation any bump stands out of it, but single beats don't share
+the bump. Where no such P wave is found (as in atrial fibrillation), that is said.
+
+The constants below were chosen on LUDB's manual annotations (twelve leads, 200 people) and nothing
+else; ``python benchmarks/delineators.py DATA_ROOT --fit`` prints the fitted ones. docs/signals.md compares
+the result with other delineators, on LUDB and on QTDB, and counts P waves in atrial fibrillation.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import numpy as np
 
 from transecg_core.cohorts.schema import COMPONENT_CODE
 from transecg_core.signals.schema import FS_HZ
-from transecg_core.signals.waves import Place, Span, Wave, find_qrs, find_wave, typical_beat
+from transecg_core.signals.waves import Place, Span, Wave, find_qrs, find_wave, steadiness, typical_beat
 
 RR_LIMITS_S = (0.35, 1.8)
 FALLBACK = "delineation: fixed offsets used"
@@ -30,7 +34,10 @@ FLAT_T = "delineation: T wave lost in noise, usual place taken"
 
 FOUND_SNR = 3.0
 """A wave this many times higher than the typical beat's noise is placed half by its measurement and half
-by what is usual; a lower P wave counts as not found. Noise alone seldom reaches it."""
+by what is usual; a lower P wave counts as not found. Noise alone seldom reaches it in ten seconds."""
+P_STEADY = 1.0
+"""Mean over scatter of the P wave in single beats (`waves.steadiness`) under which it counts as not found. It may be
+up to 1.7 without a loss among LUDB's annotated P waves in lead I; noisier recordings have less steady ones."""
 QRS_SHORTEST_S, P_SHORTEST_S, T_SHORTEST_S = 0.04, 0.03, 0.05
 """Anything shorter is no such wave."""
 P_EARLIEST_S = 0.36
@@ -95,11 +102,15 @@ class Boundaries:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured on a typical beat: the QRS's edges (samples from R) and the waves, if any."""
+    """What was measured on a record: its typical beat's QRS edges (samples from R) and waves, if any.
+
+    ``p_steady`` is the P wave's `waves.steadiness`.
+    """
 
     qrs: Span
     p: Wave | None
     t: Wave | None
+    p_steady: float
 
 
 def fixed_offsets(rr_s: float, notes: tuple[str, ...] = ()) -> Boundaries:
@@ -147,7 +158,7 @@ def median_rr(r_B: np.ndarray) -> int:
 
 
 def measure(x_T: np.ndarray, typical_K: np.ndarray, rr: int) -> Measured | None:
-    """Measure a record's typical beat of `rr` samples; None if it has no QRS."""
+    """Measure a record by its typical beat of `rr` samples; None if it has no QRS."""
     beat = typical_beat(x_T, typical_K, rr)
     if beat is None:
         return None
@@ -156,7 +167,8 @@ def measure(x_T: np.ndarray, typical_K: np.ndarray, rr: int) -> Measured | None:
         return None
     usual = fixed_offsets(rr / FS_HZ)
     on, off = (edge * FS_HZ for edge in _qrs(qrs, usual, EDGES))
-    return Measured(qrs, find_wave(beat, _p_place(on, rr)), find_wave(beat, _t_place(on, off, rr)))
+    p, t = find_wave(beat, _p_place(on, rr)), find_wave(beat, _t_place(on, off, rr))
+    return Measured(qrs, p, t, steadiness(x_T, typical_K, p) if p else 0.0)
 
 
 def _p_place(on: float, rr: int) -> Place:
@@ -179,8 +191,8 @@ def place(measured: Measured, rr_s: float, edges: Mapping[str, Edge] = EDGES) ->
     """Turn measurements into boundaries: in seconds, drawn towards the usual ones, and in order."""
     usual = fixed_offsets(rr_s)
     qrs = _qrs(measured.qrs, usual, edges)
-    heard = measured.p is not None and measured.p.snr >= FOUND_SNR
-    p = _wave(measured.p, "P", usual.p, edges) if heard else None
+    real = measured.p is not None and measured.p.snr >= FOUND_SNR and measured.p_steady >= P_STEADY
+    p = _wave(measured.p, "P", usual.p, edges) if real else None
     if p is not None:
         p = p[0], min(p[1], qrs[0])
         p = p if p[1] - p[0] >= P_SHORTEST_S else None

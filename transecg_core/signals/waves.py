@@ -6,6 +6,7 @@ depends on the sign or the scale of the signal.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,6 +138,33 @@ def find_wave(beat: Beat, place: Place) -> Wave | None:
         return None
     at = peak - beat.r
     return Wave(at - before, at, at + after, float(abs(rise_K[peak - first])) / beat.noise)
+
+
+def steadiness(x_T: np.ndarray, r_B: np.ndarray, wave: Wave) -> float:
+    """Return how steadily single beats show a wave: mean over scatter of its size in them (robust d').
+
+    What is typical of the one half of the beats (every other) is looked for in each beat of the other:
+    where the beats have no shape in common the mean is near zero. Unlike a typical beat's noise,
+    none of this shrinks with the number of beats. Infinite for a single beat, which can't be doubted.
+    """
+    at_BK = r_B[:, None] + np.arange(round(wave.on), round(wave.off) + 1)
+    at_BK = at_BK[(at_BK[:, 0] >= 0) & (at_BK[:, -1] < x_T.size)]
+    if at_BK.shape[0] < 2:
+        return math.inf
+    # Without level and slope, which the end of a T wave gives to all beats.
+    line_K = np.arange(at_BK.shape[1]) - (at_BK.shape[1] - 1) / 2
+    x_BK = x_T[at_BK] - x_T[at_BK].mean(axis=1, keepdims=True)
+    x_BK -= np.outer(x_BK @ line_K / (line_K @ line_K), line_K)
+    size_B = np.empty(x_BK.shape[0])
+    for half, other in ((0, 1), (1, 0)):
+        shape_K = np.median(x_BK[half::2], axis=0)
+        length = float(np.linalg.norm(shape_K))
+        size_B[other::2] = x_BK[other::2] @ shape_K / length if length > 0 else 0.0
+    typical = float(np.median(size_B))
+    scatter = 1.4826 * float(np.median(np.abs(size_B - typical)))
+    if scatter > 0:
+        return typical / scatter
+    return math.inf if typical > 0 else 0.0
 
 
 def _uphill(x_R: np.ndarray, at: int, first: int, last: int) -> int:

@@ -3,7 +3,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transecg_core.signals.waves import Beat, Place, find_qrs, find_wave, smooth, typical_beat
+from transecg_core.signals.waves import (
+    Beat,
+    Place,
+    Wave,
+    find_qrs,
+    find_wave,
+    smooth,
+    steadiness,
+    typical_beat,
+)
 
 R, RR = 100, 250
 
@@ -87,3 +96,41 @@ def test_smoothing_keeps_length_and_level_and_stays_within(seed: int, width: int
     assert out.min() >= x_R.min() - 1e-12
     assert out.max() <= x_R.max() + 1e-12
     np.testing.assert_allclose(smooth(np.full(60, 3.0), width), 3.0)
+
+
+def beats_with(height_B: np.ndarray, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return white noise with a triangle of a given height before each R, and the R peaks."""
+    r_B = 150 + RR * np.arange(height_B.size)
+    x_T = noise * np.random.default_rng(seed).standard_normal(RR * height_B.size + 200)
+    for r, height in zip(r_B, height_B, strict=True):
+        x_T[r - 60 : r - 19] += height * np.clip(1 - np.abs(np.arange(-20, 21)) / 20, 0, None)
+    return x_T, r_B
+
+
+P = Wave(-60.0, -40, -20.0, 100.0)
+
+
+def test_steadiness_is_mean_over_scatter_and_no_number_of_beats_raises_it() -> None:
+    for height, spread in ((0.2, 0.1), (0.2, 0.02), (-0.2, 0.1)):
+        for beats in (400, 4000):
+            height_B = np.random.default_rng(1).normal(height, spread, size=beats)
+            x_T, r_B = beats_with(height_B, noise=1e-4)
+            assert steadiness(x_T, r_B, P) == pytest.approx(abs(height) / spread, rel=0.15)
+
+
+def test_noise_and_waves_of_either_sign_are_not_steady_even_in_four_thousand_beats() -> None:
+    either = np.random.default_rng(2).choice([-0.3, 0.3], size=4000)
+    for height_B, noise in ((np.zeros(4000), 0.1), (either, 0.01), (np.full(4000, 0.01), 0.1)):
+        assert steadiness(*beats_with(height_B, noise), P) < 1.0
+    # Nor is a slope that all beats have.
+    x_T, r_B = beats_with(np.zeros(400), 0.1)
+    assert steadiness(x_T + 0.01 * np.arange(x_T.size), r_B, P) < 1.0
+
+
+def test_a_single_beat_cant_be_doubted_and_nothing_at_all_is_not_steady() -> None:
+    x_T, r_B = beats_with(np.full(5, 0.2), noise=0.01)
+    assert steadiness(x_T, r_B[:1], P) == np.inf
+    assert steadiness(x_T, r_B, P) > 5
+    assert steadiness(np.zeros(2000), np.array([200, 500, 800]), P) == 0.0
+    # Beats whose wave would lie outside the record don't count.
+    assert steadiness(x_T, np.append(r_B, 10), P) == steadiness(x_T, r_B, P)
