@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -106,8 +107,10 @@ def _check_data(cfg: RunConfig) -> RunConfig:
             (folder / TABLE).is_file() if reader == FOLDER else next(folder.rglob("*.hea"), None) is not None
         )
         if not there:
-            what = TABLE if reader == FOLDER else "record (.hea file)"
-            raise UserError(f"site '{site}': no {what} in {folder}; put the dataset there or leave it out")
+            what, remedy = "record (.hea file)", "put the dataset there"
+            if reader == FOLDER:
+                what, remedy = TABLE, f"write it with: transecg init-data {shlex.quote(str(folder))},"
+            raise UserError(f"site '{site}': no {what} in {folder}; {remedy} or leave it out")
     return cfg
 
 

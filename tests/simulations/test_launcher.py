@@ -103,6 +103,56 @@ def test_auto_is_every_sub_folder_with_a_table(tmp_path):
         launcher.check(pairs, tmp_path)
 
 
+def test_a_folder_of_recordings_without_a_table_stops_a_run_that_takes_every_site(tmp_path):
+    pairs = {"cohort": "folder", "data-root": "data"}
+    folders(tmp_path / "data", "clinic-b")
+    third = tmp_path / "data" / "third"
+    (third / "ward1").mkdir(parents=True)
+    for number in range(3):
+        (third / "ward1" / f"r{number}.csv").write_text("0.1\n0.2\n")
+    words = r"'third' holds 3 recordings and no participants.csv: transecg init-data .*/data/third writes one; .*sites="
+    with pytest.raises(UserError, match=words) as caught:
+        launcher.check(pairs, tmp_path)  # not: holds one site only
+    assert "\n" not in str(caught.value)
+    folders(tmp_path / "data", "clinic-a")
+    with pytest.raises(UserError, match=words):
+        launcher.check(pairs, tmp_path)
+    assert launcher.check({**pairs, "sites": "clinic-a,clinic-b"}, tmp_path).sites == "clinic-a,clinic-b"
+    with pytest.raises(UserError, match=words):
+        launcher.check({**pairs, "sites": "clinic-a,third"}, tmp_path)
+    (third / "participants.csv").touch()
+    assert launcher.check(pairs, tmp_path).sites == "clinic-a,clinic-b,third"
+
+
+def test_empty_and_hidden_folders_and_tables_are_no_sites(tmp_path):
+    data = tmp_path / "data"
+    folders(data, "a", "b")
+    for name in ("empty", ".hidden", "runs"):
+        (data / name).mkdir()
+    (data / ".hidden" / "r.edf").touch()
+    (data / "runs" / "skipped.csv").write_text("reason,count\nflat,3\n")
+    assert launcher.check({"cohort": "folder", "data-root": "data"}, tmp_path).sites == "a,b"
+
+
+def test_a_public_dataset_is_not_taken_unasked(tmp_path):
+    data = tmp_path / "data"
+    (data / "ludb" / "data").mkdir(parents=True)
+    for name in ("1.hea", "1.avf"):
+        (data / "ludb" / "data" / name).touch()
+    words = (
+        r"'ludb' is a public dataset \(ludb's layout\) without participants.csv: declare it in a sites file"
+    )
+    pairs = {"cohort": "folder", "data-root": "data"}
+    with pytest.raises(UserError, match=words):
+        launcher.check(pairs, tmp_path)
+    folders(data, "a", "b")
+    with pytest.raises(UserError, match=words):
+        launcher.check(pairs, tmp_path)
+    assert launcher.check({**pairs, "sites": "a,b"}, tmp_path).sites == "a,b"
+    with pytest.raises(UserError, match=words):
+        launcher.check({**pairs, "sites": "a,ludb"}, tmp_path)
+
+
 def test_a_sites_file_mixes_readers_and_is_checked_before_anything_starts(tmp_path):
     pairs = {"cohort": "folder", "sites-file": "sites.toml"}
     (tmp_path / "sites.toml").write_text(
@@ -117,7 +167,7 @@ def test_a_sites_file_mixes_readers_and_is_checked_before_anything_starts(tmp_pa
     cfg = launcher.check({**pairs, "sites": "a,b"}, tmp_path)
     assert (cfg.sites, cfg.sites_file) == ("a,b", str(tmp_path / "sites.toml"))
     (tmp_path / "x" / "a" / "participants.csv").unlink()
-    with pytest.raises(UserError, match=r"site 'a': no participants.csv"):
+    with pytest.raises(UserError, match=r"site 'a': no participants.csv .*write it with: transecg init-data"):
         launcher.check({**pairs, "sites": "a,b"}, tmp_path)
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from transecg_core.cohorts import ecgiddb, ludb, mitdb, ptbxl, qtdb
 from transecg_core.cohorts.leads import EVERY_LEAD, LeadChoice
 from transecg_core.cohorts.reader import Reader, make_source
+from transecg_core.cohorts.recognise import left_out, refusal
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.cohorts.sites_file import FOLDER, SiteDeclaration, read_sites, site_folders
 from transecg_core.config import RunConfig, parse
@@ -53,6 +54,8 @@ def resolved(cfg: RunConfig) -> RunConfig:
         return cfg
     found, place = declared(cfg), cfg.sites_file or cfg.data_root
     if not cfg.sites_known:
+        if not cfg.sites_file and (left := left_out(Path(cfg.data_root))):
+            raise UserError(f"data-root={place}: {refusal(left)}")
         if len(found) < 2:
             raise UserError(
                 f"{place}: holds one site only, '{next(iter(found))}'; a federation needs two or more"
@@ -60,6 +63,9 @@ def resolved(cfg: RunConfig) -> RunConfig:
         return parse({**cfg.model_dump(by_alias=True), "sites": ",".join(sorted(found))})
     for site in cfg.site_names:
         if site not in found:
+            left = {} if cfg.sites_file else left_out(Path(cfg.data_root))
+            if site in left:
+                raise UserError(f"data-root={place}: {refusal({site: left[site]})}")
             raise UserError(f"sites: no site named '{site}' in {place}{nearest(site, found)}")
     return cfg
 

@@ -26,12 +26,12 @@ from typing import Any
 
 from transecg_core.cohorts.leads import EVERY_LEAD, LEADS, LeadChoice, lead_name
 from transecg_core.cohorts.listing import TABLE, quoted, shown
+from transecg_core.cohorts.recognise import FOLDER as FOLDER
+from transecg_core.cohorts.recognise import left_out, refusal
 from transecg_core.cohorts.table_text import COLUMNS
 from transecg_core.errors import UserError
 from transecg_core.names import SITE_NAMES, is_site_name, nearest
 
-FOLDER = "folder"
-"""The reader of an institution's own folder."""
 KEYS = ("reader", "path", "lead", "leads", "columns")
 MAX_BYTES = 1_000_000
 
@@ -83,8 +83,9 @@ def site_folders(root: Path) -> dict[str, SiteDeclaration]:
             )
         found[folder.name] = SiteDeclaration(folder.name, FOLDER, folder)
     if not found:
+        left = left_out(root)
         remedy = "it is one site itself: give the folder above" if (root / TABLE).is_file() else (
-            "give the folder that holds one folder per site")  # fmt: skip
+            refusal(left) if left else "give the folder that holds one folder per site")  # fmt: skip
         raise UserError(f"data-root={root}: no sub-folder holds a {TABLE}; {remedy}")
     return found
 
