@@ -13,3 +13,17 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class NothingUsable(UserError):
+    """None of a site's records can be opened.
+
+    Attributes
+    ----------
+    skips
+        (record, reason) of each, and what is odd about its table; names stay on the machine.
+    """
+
+    def __init__(self, message: str, skips: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(message)
+        self.skips = skips

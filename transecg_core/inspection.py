@@ -7,34 +7,21 @@ names records and people, and so stays where the data is.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, get_args
-
-import numpy as np
+from typing import Any
 
 from transecg_core.cohorts.contract import Contract, Problem
-from transecg_core.cohorts.schema import (
-    AGE_BANDS,
-    BEATS,
-    UNKNOWN,
-    Diagnosis,
-    Recording,
-    Sex,
-    SiteSource,
-    SkipLog,
-    age_band,
-)
-from transecg_core.errors import UserError
-from transecg_core.measurable import Verdict, measurable
-from transecg_core.signals.schema import RecordInfo, Windows
+from transecg_core.cohorts.reader import natural
+from transecg_core.cohorts.schema import Recording, SiteSource, SkipLog
+from transecg_core.errors import NothingUsable, UserError
+from transecg_core.inspection_facts import facts, odd_rates
+from transecg_core.measurable import Verdict, measurable, refused
+from transecg_core.signals.schema import Windows
 from transecg_core.signals.windows import build_windows
 from transecg_core.splits.duplicates import DuplicatePair, near_duplicates
 
 Say = Callable[[str], None]
-SEXES: tuple[str, ...] = get_args(Sex)
-DIAGNOSES: tuple[str, ...] = get_args(Diagnosis)
 LEFT_OUT = ("record:", "file:")
 """How the reasons begin for which a whole record is not used."""
 PARTS = ("window:", "beat:")
@@ -70,6 +57,8 @@ class Inspection:
         Sampling rate in Hz, and lead read -> records.
     duration_s
         Shortest, median and longest record.
+    heart_rates
+        Least, median and greatest of the records' median heart rates, per minute.
     labels
         Task -> class -> people (``beat``: windows); ``unknown`` where a label is missing.
     skipped, kept
@@ -78,6 +67,8 @@ class Inspection:
         Reason -> windows and beats not used of records that are.
     measurable
         Protocol -> whether a run can measure it here, and why.
+    refused
+        Why a run with the default options would refuse the site; empty if it would not.
     duplicates
         Records that are copies of others, of the sites inspected together.
     problems
@@ -94,19 +85,21 @@ class Inspection:
     rates: Mapping[str, int] = field(default_factory=dict)
     leads: Mapping[str, int] = field(default_factory=dict)
     duration_s: tuple[float, float, float] | None = None
+    heart_rates: tuple[float, float, float] | None = None
     ages: tuple[float, float, float] | None = None
     labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     skipped: tuple[tuple[str, str], ...] = ()
     kept: tuple[tuple[str, str], ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     measurable: Mapping[str, Verdict] = field(default_factory=dict)
+    refused: str = ""
     duplicates: tuple[Copy, ...] = ()
     problems: tuple[Problem, ...] = ()
 
     @property
     def sound(self) -> bool:
-        """Whether there is anything usable and no promise was broken; skipped records are no flaw."""
-        return self.records > 0 and not self.problems
+        """Whether a run would take it and no promise was broken; skipped records are no flaw."""
+        return self.records > 0 and not self.problems and not self.refused
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain JSON values; skips as a list of ``record`` and ``reason``."""
@@ -164,24 +157,43 @@ def _examined(source: SiteSource, say: Say) -> tuple[Inspection, Windows | None]
     contract, skips = watched.contract, watched.own
     contract.finish(skips)
     _read_again(source, contract, skips, say)
-    noted = list(dict.fromkeys(watched.log.items))
-    found = Inspection(
+    found = _noted(source, watched.log, windows)
+    found = replace(found, left_out={r: n for r, n in watched.log.counts().items() if r.startswith(PARTS)},
+                    problems=tuple(contract.problems))  # fmt: skip
+    if windows is not None:
+        found = replace(found, **facts(source, windows, watched.rates), refused=refused(source, windows),
+                        kept=(*found.kept, *odd_rates(windows)))  # fmt: skip
+    return found, windows
+
+
+def _noted(source: SiteSource, log: SkipLog, windows: Windows | None = None) -> Inspection:
+    """Return an inspection with what was noted of records, and what can be measured."""
+    noted = sorted(dict.fromkeys(log.items), key=lambda item: natural(item[0]))
+    return Inspection(
         site=source.name,
         roster=source.people,
         skipped=tuple(item for item in noted if item[1].startswith(LEFT_OUT)),
         kept=tuple(item for item in noted if not item[1].startswith((*LEFT_OUT, *PARTS))),
-        left_out={r: n for r, n in watched.log.counts().items() if r.startswith(PARTS)},
-        problems=tuple(contract.problems),
         measurable=measurable(source, windows),
     )
-    return (found if windows is None else _counted(found, source, windows, watched.rates)), windows
 
 
 def unusable(site: str, error: UserError) -> Inspection:
-    """Return what to say about a site that can't even be opened."""
-    source = SiteSource(site, "real", lambda skips: iter(()), "", 0, ())
-    problem = Problem("", str(error), "mend this first; then inspect again")
-    return Inspection(site=site, measurable=measurable(source, None), problems=(problem,))
+    """Return what to say about a site that can't even be opened, with every record's reason if that is why."""
+    log = SkipLog()
+    for record, reason in error.skips if isinstance(error, NothingUsable) else ():
+        log.add(record, reason)
+    found = _noted(SiteSource(site, "real", lambda skips: iter(()), "", 0, ()), log)
+    if found.skipped:
+        problem = Problem("", "no record can be opened", "mend the skipped records; then inspect again")
+    else:
+        problem = Problem("", str(error), "mend this first; then inspect again")
+    return replace(found, problems=(problem,))
+
+
+def no_site(site: str, what: str, remedy: str) -> Inspection:
+    """Return what to say about a folder of recordings that a run would not take for a site."""
+    return replace(unusable(site, UserError("")), problems=(Problem("", what, remedy),))
 
 
 class _Watched:
@@ -233,59 +245,3 @@ def _read_again(source: SiteSource, contract: Contract, skips: SkipLog, say: Say
         contract.broken(
             "", "a second reading differs", "read in a fixed order, without chance, clock or state"
         )
-
-
-def _counted(
-    found: Inspection, source: SiteSource, windows: Windows, rates: Mapping[str, float]
-) -> Inspection:
-    records = windows.records
-    days: dict[str, set[int]] = {}
-    for record in records:
-        days.setdefault(source.person(record.participant), set()).add(record.session)
-    return replace(
-        found,
-        participants=len(days),
-        records=len(records),
-        sessions=sum(map(len, days.values())),
-        second_session=sum(len(sessions) > 1 for sessions in days.values()),
-        windows=len(windows),
-        rates=_counts(f"{rates[record.record]:g}" for record in records),
-        leads=_counts(record.lead for record in records),
-        duration_s=_spread([record.duration_s for record in records]),
-        ages=_spread([r.age for r in _one_each(source, records) if r.age is not None]),
-        labels=_labels(source, windows),
-    )
-
-
-def _counts(values: Iterator[str]) -> dict[str, int]:
-    return dict(sorted(Counter(values).items()))
-
-
-def _spread(values: list[float]) -> tuple[float, float, float] | None:
-    """Return least, median and greatest."""
-    return (min(values), float(np.median(values)), max(values)) if values else None
-
-
-def _one_each(source: SiteSource, records: tuple[RecordInfo, ...]) -> list[RecordInfo]:
-    """Return each person's first record: what is said of people is counted once."""
-    first: dict[str, RecordInfo] = {}
-    for record in records:
-        first.setdefault(source.person(record.participant), record)
-    return list(first.values())
-
-
-def _labels(source: SiteSource, windows: Windows) -> dict[str, dict[str, int]]:
-    people = _one_each(source, windows.records)
-    bands = [age_band(person.age) for person in people]
-    return {
-        "sex": _tally(SEXES, [person.sex for person in people]),
-        "age": _tally(AGE_BANDS, [None if band == UNKNOWN else AGE_BANDS[band] for band in bands]),
-        "beat": _tally(BEATS, [None if code == UNKNOWN else BEATS[code] for code in windows.beat_N]),
-        "diagnosis": _tally(DIAGNOSES, [person.diagnosis for person in people]),
-    }
-
-
-def _tally(classes: Sequence[str], values: Sequence[str | None]) -> dict[str, int]:
-    """Return class -> count in the order of `classes`, then ``unknown``; what never occurs is left out."""
-    counts = Counter("unknown" if value is None else value for value in values)
-    return {name: counts[name] for name in (*classes, "unknown") if counts[name]}

@@ -12,6 +12,7 @@ from transecg_core.errors import UserError
 from transecg_core.risk.context import AuditSite
 from transecg_core.seeds import seed_for
 from transecg_core.signals.cache import cached_windows
+from transecg_core.signals.schema import Windows
 from transecg_core.splits.membership import members
 from transecg_core.splits.protocols import split
 from transecg_core.training.local import MISSING, TrainingSet, task_codes, training_set
@@ -50,7 +51,11 @@ def prepare(cfg: RunConfig, source: SiteSource) -> Site:
     UserError
         If the site has no usable record, or the protocol leaves nothing to train on.
     """
-    windows = cached_windows(source)
+    return split_site(cfg, source, cached_windows(source))
+
+
+def split_site(cfg: RunConfig, source: SiteSource, windows: Windows) -> Site:
+    """Split a site's windows; as `prepare`."""
     if len(windows) == 0:
         raise UserError(f"site '{source.name}': no usable record; see the skip counts and check data-root")
     roles = split(windows, cfg.protocol, seed_for(cfg.seed, "split", source.name))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,14 +35,20 @@ def command(
 ) -> None:
     """Check a cohort against the contract and say what can be measured on it; status 1: not usable as it is."""
     sites = declarations(folder, sites_file, reader, lead)
-    found = inspect_all(sites, progress())
+    beside = beside_sites(folder, sites)
+    found = inspect_all(sites, progress(), beside)
     if as_json:
         print(json.dumps(document(found), indent=2))
     else:
         from simulations.inspection_table import table
 
         where = {site.name: (site.reader, str(site.path)) for site in sites}
-        print("\n\n".join(table(one, *where[one.site]) for one in found))
+        print(
+            "\n\n".join(
+                table(one, *where.get(one.site, ("none: not a site", f"{folder}/{one.site}")))
+                for one in found
+            )
+        )
     if not all(one.sound for one in found):
         raise typer.Exit(1)
 
@@ -78,7 +86,7 @@ def declarations(
     folder = folder.resolve()
     below = _readers(folder, reader)
     names = {path: path.name if is_site_name(path.name) else "site" for path in below}
-    if len(below) > 1 and (odd := [path.name for path in below if not is_site_name(path.name)]):
+    if odd := [path.name for path in below if path != folder and not is_site_name(path.name)]:
         raise UserError(
             f"{quoted(odd[0])} is no site name; rename the folder: a-z, 0-9 and hyphens, 32 at most"
         )
@@ -101,10 +109,29 @@ def _readers(folder: Path, reader: str | None) -> dict[Path, str]:
     return found
 
 
-def inspect_all(sites: Sequence[SiteDeclaration], say: Callable[[str], None]) -> list[Inspection]:
-    """Open and inspect sites; what keeps one from being opened becomes its problem."""
+def beside_sites(folder: Path | None, sites: Sequence[SiteDeclaration]) -> dict[str, tuple[str, str]]:
+    """Return what a run on `folder` would refuse beside institutions' folders: name -> what is wrong, remedy.
+
+    Public datasets alone are no mistake: that is the folder of ``cohort=real``.
+    """
+    from transecg_core.cohorts.recognise import FOLDER, left_out
+
+    if folder is None or not any(site.path.parent == folder.resolve() for site in sites):
+        return {}
+    own = any(site.reader == FOLDER for site in sites)
+    built_in = {site.name for site in sites if site.reader != FOLDER}
+    return {name: why for name, why in left_out(folder.resolve()).items() if own or name not in built_in}
+
+
+def inspect_all(
+    sites: Sequence[SiteDeclaration],
+    say: Callable[[str], None],
+    beside: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+) -> list[Inspection]:
+    """Open and inspect sites; what keeps one from being opened, or a run from taking it (`beside`), is its problem."""
     from transecg_core.cohorts import open_declared
-    from transecg_core.inspection import inspect_sites, unusable
+    from transecg_core.cohorts.contract import Problem
+    from transecg_core.inspection import inspect_sites, no_site, unusable
 
     sources, closed = [], []
     for site in sites:
@@ -112,7 +139,14 @@ def inspect_all(sites: Sequence[SiteDeclaration], say: Callable[[str], None]) ->
             sources.append(open_declared(site))
         except UserError as error:
             closed.append(unusable(site.name, error))
-    return sorted((*inspect_sites(sources, say), *closed), key=lambda one: one.site)
+    found = {one.site: one for one in (*inspect_sites(sources, say), *closed)}
+    for name, (what, remedy) in beside.items():
+        one = found.get(name)
+        problem = Problem("", what, remedy)
+        found[name] = (
+            no_site(name, what, remedy) if one is None else replace(one, problems=(*one.problems, problem))
+        )
+    return [found[name] for name in sorted(found)]
 
 
 def document(found: Sequence[Inspection]) -> dict[str, object]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import typer
 from own_sites import write_site
 
+from simulations import launcher
 from simulations.commands import inspect
 from simulations.inspection_table import WIDTH, table
 from transecg_core.cohorts import READERS
@@ -102,15 +104,122 @@ def test_json_of_one_site_and_of_several(call, root: Path) -> None:
 
 
 def test_nothing_usable_is_status_1_and_still_says_why(call, root: Path, tmp_path: Path) -> None:
-    (tmp_path / "participants.csv").write_text("record,participant,session\nnone,P1,1\n")
+    (tmp_path / "participants.csv").write_text(
+        "record,participant,session\nr2.edf,P1,1\nr10.edf,P1,1\n../x.edf,P2,1\n"
+    )
+    (tmp_path / "unlisted.csv").touch()
     status, page = call(str(tmp_path))
     assert status == 1
-    assert "NOTHING USABLE" in page
-    assert "no usable record" in page
+    for words in ("NOTHING USABLE", "0 usable, 4 skipped", "r2.edf, r10.edf\n", ".edf file missing",
+                  "-> copy the missing file there", "-> write the path relative to the folder",
+                  "-> add a row for it"):  # fmt: skip
+        assert words in page
+    assert "layout" not in page
     status, text = call(str(tmp_path), "--json")
     body = json.loads(text)
-    assert (status, body["records"]) == (1, 0)
+    assert (status, body["records"], len(body["skipped"])) == (1, 0, 4)
     assert not any(verdict["measurable"] for verdict in body["measurable"].values())
+
+
+def test_a_site_that_cant_be_opened_is_short(call, tmp_path: Path) -> None:
+    write_site(tmp_path / "a", "synth-a", ["csv"], people=1)
+    table = tmp_path / "a" / "participants.csv"
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join([rows[0], *(f"{row.split(',')[0]},,,,,,," for row in rows[1:])]))
+    status, page = call(str(tmp_path / "a"))
+    assert status == 1
+    assert "participant is blank in all" in page
+    assert len(page.splitlines()) <= 12
+    table.write_text("")
+    _, page = call(str(tmp_path / "a"))
+    assert "delete it, and write it with: transecg init-data" in page
+
+
+def test_a_wrong_unit_and_a_wrong_rate_are_told_once(call, tmp_path: Path) -> None:
+    write_site(tmp_path / "unit", "synth-a", ["csv"], people=2)
+    table = tmp_path / "unit" / "participants.csv"
+    table.write_text(table.read_text().replace(",mV", ",uV"))
+    status, page = call(str(tmp_path / "unit"))
+    assert status == 1
+    assert page.count("spans too little") == page.count("is the unit right?") == 1
+    assert "1 problem to mend" in page or "NOTHING USABLE" in page
+    write_site(tmp_path / "rate", "synth-a", ["csv"], people=3)
+    table = tmp_path / "rate" / "participants.csv"
+    rows = table.read_text().splitlines()
+    cells = [row.split(",") for row in rows[1:]]
+    at = rows[0].split(",").index("fs-hz")
+    slow = [",".join([*row[:at], f"{float(row[at]) / 2:g}", *row[at + 1 :]]) for row in cells]
+    table.write_text("\n".join([rows[0], *slow]) + "\n")
+    _, page = call(str(tmp_path / "rate"))
+    assert "heart rate outside 40 to 150 per minute" in page
+    assert "-> check the sampling rate" in page
+    assert "per minute, median" in page
+
+
+def test_every_remark_has_its_remedy(call, root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "clinic-b", tmp_path / "clinic-b")
+    table = tmp_path / "clinic-b" / "participants.csv"
+    table.write_text(
+        table.read_text().replace(",units", ",units,ward", 1).replace("mV\n", "mV,3\n").replace(",F,", ",,")
+    )
+    shutil.copy(tmp_path / "clinic-b" / "r000.csv", tmp_path / "clinic-b" / "M\u00fcller.csv")
+    status, page = call(str(tmp_path / "clinic-b"))
+    assert status == 0
+    for words in ("column not read", "-> nothing to do, unless it is one of ours", "sex unknown", "-> fill it in if",
+                  "'M\u00fcller.csv'", "-> rename it"):  # fmt: skip
+        assert words in page
+
+
+def test_a_range_of_one_value_is_that_value() -> None:
+    found = Inspection("a", records=2, duration_s=(10.0, 10.0, 10.0), heart_rates=(60.0, 71.0, 80.0))
+    page = table(found, "folder", "/data")
+    assert "length                10 s\n" in page
+    assert "60 to 80 per minute, median 71" in page
+
+
+def test_folders_of_recordings_without_a_table_are_problems(call, root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "clinic-b", tmp_path / "clinic-b")
+    status, _ = call(str(tmp_path))
+    assert status == 0
+    shutil.copytree(root / "clinic-b", tmp_path / "third")
+    (tmp_path / "third" / "participants.csv").unlink()
+    for name in ("empty", ".hidden", "papers"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".hidden" / "r.edf").touch()
+    (tmp_path / "papers" / "notes.csv").write_text("who,what\nme,nothing\n")
+    lay_out(tmp_path / "mitdb", "mitdb")
+    status, text = call(str(tmp_path), "--json")
+    sites = json.loads(text)["sites"]
+    assert status == 1
+    assert list(sites) == ["clinic-b", "mitdb", "third"]
+    assert sites["clinic-b"]["problems"] == []
+    count = len(list((tmp_path / "third").glob("*.csv")))
+    assert (
+        sites["third"]["problems"][-1]["what"] == f"'third' holds {count} recordings and no participants.csv"
+    )
+    assert "transecg init-data" in sites["third"]["problems"][-1]["remedy"]
+    assert "is a public dataset (mitdb's layout)" in sites["mitdb"]["problems"][-1]["what"]
+    _, page = call(str(tmp_path))
+    assert "Site third" in page
+    # The same folders, in the same words, from a run.
+    with pytest.raises(UserError, match="'mitdb' is a public dataset") as refused:
+        launcher.check({"cohort": "folder", "data-root": str(tmp_path)}, tmp_path)
+    assert "'third'" in str(refused.value)
+
+
+def test_public_datasets_alone_are_no_mistake(call, tmp_path: Path) -> None:
+    for reader in ("ludb", "mitdb"):
+        lay_out(tmp_path / reader, reader)
+    _, text = call(str(tmp_path), "--json")
+    found = json.loads(text)["sites"]
+    assert not any("public dataset" in p["what"] for site in found.values() for p in site["problems"])
+
+
+def test_a_reader_that_does_not_fit_is_asked_about(call, tmp_path: Path) -> None:
+    (tmp_path / "r1.edf").touch()
+    status, page = call(str(tmp_path), "--reader", "ludb")
+    assert status == 1
+    assert "no folder data/; is this ludb?" in " ".join(page.split())
 
 
 def test_a_lead_that_no_record_has(call, root: Path) -> None:

@@ -12,9 +12,15 @@ import pytest
 
 from transecg_core.cohorts import READERS, open_reader, synthetic
 from transecg_core.cohorts.schema import Labels, Recording, SiteSource, SkipLog
-from transecg_core.errors import UserError
+from transecg_core.config import parse
+from transecg_core.errors import NothingUsable, UserError
 from transecg_core.inspection import Inspection, inspect_sites, inspect_source, unusable
+from transecg_core.inspection_facts import ODD_RATE, ODD_SITE, heart_rates
 from transecg_core.measurable import NAMES, summary
+from transecg_core.remedies import remedy
+from transecg_core.signals.windows import build_windows
+from transecg_core.sites import split_site
+from transecg_core.splits.protocols import split
 
 PEOPLE = 4
 GOOD = tuple(synthetic.open_site("synth-a", PEOPLE, 0).read(SkipLog()))
@@ -61,7 +67,7 @@ def test_without_a_second_session_only_later_in_record_is_left() -> None:
     found = inspect_source(source(*first_day()))
     can = {name: verdict.measurable for name, verdict in found.measurable.items()}
     assert can == {
-        "random-window": True, "later-in-record": True, "other-record": False, "other-session": False,
+        "auto": True, "random-window": True, "later-in-record": True, "other-record": False, "other-session": False,
         "participant-disjoint": True, "membership": False,
     }  # fmt: skip
     assert summary(found.measurable) == "no second session or record: only later-in-record identification"
@@ -70,6 +76,8 @@ def test_without_a_second_session_only_later_in_record_is_left() -> None:
 def test_one_person_is_nobody_to_be_confused_with() -> None:
     found = inspect_source(source(*(r for r in GOOD if r.participant == GOOD[0].participant)))
     assert found.participants == 1
+    assert "add people or audit-split=none" in found.refused  # in the words of the run
+    assert not found.sound
     assert not any(verdict.measurable for verdict in found.measurable.values())
     assert summary(found.measurable) == "no honest identification can be measured here"
 
@@ -78,6 +86,60 @@ def test_ids_of_one_person_count_once() -> None:
     ids = [r.participant for r in first_day()]
     found = inspect_source(source(*first_day(), aliases={ids[0]: "synth-a/p", ids[1]: "synth-a/p"}))
     assert found.participants == PEOPLE - 1
+
+
+def test_whether_it_can_take_part_is_what_a_run_with_the_default_options_says() -> None:
+    seen = set()
+    for people in itertools.combinations([r.participant for r in first_day()], 2):
+        chosen = source(*(r for r in GOOD if r.participant in people), people=2)
+        refused = run_refuses(chosen)
+        assert inspect_source(chosen).refused == refused
+        seen.add(bool(refused))
+    assert seen == {True, False}
+
+
+def run_refuses(chosen: SiteSource) -> str:
+    try:
+        split_site(parse({}), chosen, build_windows(chosen))
+    except UserError as error:
+        return str(error).removeprefix("site 'synth-a': ")
+    return ""
+
+
+def test_the_counts_of_a_runs_own_protocol_are_told_beside_those_of_each_alone() -> None:
+    one = first_day()[0]
+    windows = build_windows(source(*GOOD, replace(one, record=f"{one.record}b", session=1)))
+    chosen = source(*GOOD, replace(one, record=f"{one.record}b", session=1))
+    found, by_default = inspect_source(chosen), split(windows, "auto", 0).probes
+    assert set(by_default) > {"other-session"}
+    for name, mask_N in by_default.items():
+        count = len(np.unique(windows.participant_N[mask_N]))
+        assert f"{name} of {count}" in found.measurable["auto"].reason
+        assert f"of {PEOPLE} people, if chosen alone" in found.measurable[name].reason
+    assert found.measurable["auto"].reason.endswith(f"of {PEOPLE} people")
+
+
+@pytest.mark.parametrize(("factor", "odd"), [(1.0, False), (0.5, True), (2.0, True)])
+def test_a_wrong_sampling_rate_shows_in_the_heart_rates(factor: float, odd: bool) -> None:
+    chosen = source(*(replace(r, fs_hz=r.fs_hz * factor) for r in GOOD))
+    found, rates = inspect_source(chosen), heart_rates(build_windows(chosen))
+    assert found.heart_rates == (min(rates), np.median(rates), max(rates))
+    remarks = {reason for _, reason in found.kept}
+    assert (ODD_SITE in remarks) == odd
+    flagged = {record for record, reason in found.kept if reason == ODD_RATE}
+    assert len(flagged) == sum(not 40 <= rate <= 150 for rate in rates)
+    assert remedy(ODD_RATE).startswith("check the sampling rate")
+    assert found.sound  # a remark, no broken promise
+
+
+def test_a_wrong_unit_is_one_problem_whatever_each_record_spans() -> None:
+    found = inspect_source(
+        source(*(replace(r, signal_mv=r.signal_mv / (900 + 10 * i)) for i, r in enumerate(GOOD)))
+    )
+    units = [problem for problem in found.problems if problem.span_mv is not None]
+    assert len(units) == len(GOOD)
+    assert len({(problem.what, problem.remedy) for problem in units}) == 1
+    assert len({problem.span_mv for problem in units}) > 1
 
 
 def test_copies_are_listed_within_and_across_sites() -> None:
@@ -232,7 +294,7 @@ def test_the_json_has_the_promised_keys_and_types() -> None:
         assert verdict["reason"]
     assert body["problems"] == []
     broken = inspect_source(DEFECTS["age-300"][0]()).as_dict()["problems"]
-    assert [set(problem) for problem in broken] == [{"record", "what", "remedy"}]
+    assert [set(problem) for problem in broken] == [{"record", "what", "remedy", "span_mv"}]
 
 
 def test_a_site_that_cant_be_opened_is_an_inspection_too() -> None:
@@ -241,6 +303,15 @@ def test_a_site_that_cant_be_opened_is_an_inspection_too() -> None:
     assert not found.sound
     assert [problem.what for problem in found.problems] == ["no folder"]
     assert json.dumps(found.as_dict())
+    skips = (
+        ("r10", "record: EDF header is cut off"),
+        ("r2", "record: .hea file missing"),
+        ("t", "table: column not read"),
+    )
+    found = unusable("clinic", NothingUsable("no usable record", skips))
+    assert found.skipped == (skips[1], skips[0])  # r2 before r10
+    assert found.kept == (skips[2],)
+    assert [problem.what for problem in found.problems] == ["no record can be opened"]
 
 
 def test_progress_is_told() -> None:

@@ -19,6 +19,7 @@ from transecg_core.text import escaped
 MIN_SPAN_MV, MAX_SPAN_MV = 0.02, 50.0
 """Bounds of the range that holds 98 % of a recording's samples. Over 1,086 public records it is .22 to 12 mV;
 microvolts or volts taken for millivolts are a thousand times off."""
+SPAN_REMEDY = f"is the unit right? 98 % of an ECG's samples span {MIN_SPAN_MV:g} to {MAX_SPAN_MV:g} mV"
 OLDEST = 120.0
 REASON = re.compile(r"[ -~]{1,100}")
 """A skip reason goes into reports: plain, short, and naming nobody."""
@@ -29,11 +30,15 @@ _LEAST_NAME = 5
 
 @dataclass(frozen=True)
 class Problem:
-    """One broken promise: where (empty for the whole site), what, and what to do about it."""
+    """One broken promise: where (empty for the whole site), what, and what to do about it.
+
+    ``span_mv`` is the range of the record's samples, where that is what is wrong.
+    """
 
     record: str
     what: str
     remedy: str
+    span_mv: float | None = None
 
 
 class Contract:
@@ -56,9 +61,9 @@ class Contract:
         self._sexes: dict[str, set[str]] = defaultdict(set)
         self._source()
 
-    def broken(self, record: str, what: str, remedy: str) -> None:
+    def broken(self, record: str, what: str, remedy: str, span_mv: float | None = None) -> None:
         """Note a broken promise."""
-        self.problems.append(Problem(escaped(record), escaped(what), remedy))
+        self.problems.append(Problem(escaped(record), escaped(what), remedy, span_mv))
 
     def _source(self) -> None:
         source = self.source
@@ -126,9 +131,10 @@ class Contract:
         else:
             low, high = np.percentile(r.signal_mv, [1, 99])
             if high > low and not MIN_SPAN_MV <= high - low <= MAX_SPAN_MV:
-                self.broken(
-                    r.record, f"spans {high - low:.3g} mV", "is the unit right? Signals are in millivolts"
+                what = (
+                    f"spans too {'little' if high - low < MIN_SPAN_MV else 'much'} for an ECG in millivolts"
                 )
+                self.broken(r.record, what, SPAN_REMEDY, float(high - low))
 
     def _labels(self, r: Recording, labels: Labels) -> None:
         if labels.diagnosis not in ("normal", "abnormal", None):

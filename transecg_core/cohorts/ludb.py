@@ -24,6 +24,8 @@ _SINUS = re.compile(
 
 
 def _index(root: Path) -> list[Entry]:
+    if not (root / "data").is_dir():
+        raise ValueError("no folder data/; is this ludb?")
     return [_entry(root, record) for record in records_in(root, "data")]
 
 

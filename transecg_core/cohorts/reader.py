@@ -23,7 +23,7 @@ from transecg_core.cohorts.people import parse_age as parse_age
 from transecg_core.cohorts.people import parse_sex as parse_sex
 from transecg_core.cohorts.schema import Diagnosis, Labels, Origin, Recording, Sex, SiteSource, SkipLog
 from transecg_core.cohorts.wfdb_files import Header
-from transecg_core.errors import UserError
+from transecg_core.errors import NothingUsable, UserError
 
 
 @dataclass(frozen=True)
@@ -204,8 +204,9 @@ def make_source(
     entries = _capped(agreed(indexed, person), person, people)
     if not any(entry.skip is None for entry in entries):
         reasons = "; ".join(sorted({entry.skip for entry in entries if entry.skip})) or "no record found"
-        raise UserError(
-            f"site '{site}': no usable record in {root} ({reasons}); expected {reader.name}'s layout"
+        skips = (*reader.notes, *((shown(entry.record), entry.skip) for entry in entries if entry.skip))
+        raise NothingUsable(
+            f"site '{site}': no usable record in {root} ({reasons}); {_expected(reader)}", skips
         )
     entries, digest = fingerprint(reader, root, entries, leads, person)
 
@@ -214,6 +215,12 @@ def make_source(
 
     roster = {person(entry.participant) for entry in entries}
     return SiteSource(site, "real", read, digest, len(roster), reader.tasks, aliases, reader.origin)
+
+
+def _expected(reader: Reader) -> str:
+    if reader.origin is None:
+        return "'transecg inspect' says what to do about each"
+    return f"is it {reader.origin.title}, with its folders as they were downloaded?"
 
 
 def _capped(entries: list[Entry], person: Callable[[str], str], people: int | None) -> list[Entry]:
