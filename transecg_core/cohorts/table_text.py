@@ -112,7 +112,7 @@ def _text(path: Path) -> tuple[str, list[tuple[str, str]]]:
     if _CONTROL.search(text):
         raise TableError("holds control characters: not a text table; save it as 'CSV UTF-8'")
     if not text.strip():
-        raise TableError("is empty; write it with: transecg init-data")
+        raise TableError("is empty; delete it, and write it with: transecg init-data")
     return text, notes
 
 
