@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transecg_core.cohorts.listing import TABLE, quoted, shown
+from transecg_core.names import nearest
 
 COLUMNS = (
     "record", "participant", "session", "date", "age", "sex", "diagnosis", "beats", "lead", "fs-hz",
@@ -173,7 +174,7 @@ def _ours(header: list[str], mapping: Mapping[str, str]) -> tuple[dict[str, int]
     """Return our columns with their places, and the names of columns that are not read."""
     for name in mapping:
         if name not in COLUMNS:
-            raise TableError(f"columns: there is no column {quoted(name)}{_nearest(name, COLUMNS)}")
+            raise TableError(f"columns: there is no column {quoted(name)}{nearest(name, COLUMNS)}")
     taken = {_plain(theirs): name for name, theirs in mapping.items()}
     ours: dict[str, int] = {}
     unread = []
@@ -202,8 +203,3 @@ def _refuse_near_misses(unread: list[str], ours: Mapping[str, int]) -> None:
     if lacking := [name for name in REQUIRED if name not in ours]:
         raise TableError(f"lacks the column{'s' * (len(lacking) > 1)} {', '.join(lacking)}; the header needs "
                          f"{' and '.join(REQUIRED)}", 1)  # fmt: skip
-
-
-def _nearest(name: str, among: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, among, 1, 0.5)
-    return f"; did you mean '{near[0]}'?" if near else f"; there are {', '.join(among)}"

@@ -113,7 +113,7 @@ def test_a_site_keeps_its_own_header(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"particpant": "x"}, "there is no column 'particpant'; did you mean 'participant'"),
+        ({"particpant": "x"}, "there is no column 'particpant'; nearest valid: participant"),
         ({"sex": "Geschlecht"}, "no column Geschlecht for 'sex' in the header"),
     ],
 )
