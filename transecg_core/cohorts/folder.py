@@ -18,18 +18,16 @@ from transecg_core.cohorts.people import TWO_AGES
 from transecg_core.cohorts.reader import Entry, Reader, make_source, natural
 from transecg_core.cohorts.schema import Labels, SiteSource
 from transecg_core.cohorts.table import NO_PARTICIPANT, Row, Table, record_key
+from transecg_core.cohorts.table_labels import TASK_COLUMNS
 from transecg_core.errors import UserError
 
 NAME = "folder"
 MODULES = (
-    "channels", "csv_files", "edf_files", "mitdb", "table", "table_people", "table_text",
+    "channels", "csv_files", "edf_files", "mitdb", "table", "table_labels", "table_people", "table_text",
 )  # fmt: skip
 UNLISTED = "file: not in the participants table"
 LOOSE = "file: signals without a header"
 NO_SESSIONS = "table: no session or date, every record counts as session 1"
-NO_VALUE = "table: a label's column without any value"
-TASK_COLUMNS = {"sex": "sex", "age": "age", "beats": "beat", "diagnosis": "diagnosis"}
-"""A label's column in the table's header -> the task it declares, whatever its cells hold."""
 
 
 @dataclass(frozen=True)
@@ -224,15 +222,9 @@ def _notes(read: Table, found: Listing, entries: tuple[FolderEntry, ...]) -> tup
     notes = [*read.notes, *found.notes]
     if not any(row.session is not None or row.day is not None for row in read.rows):
         notes.append((TABLE, NO_SESSIONS))
-    labels = [column for column in TASK_COLUMNS if column in read.columns]
-    notes += [(f"{TABLE}: {column}", NO_VALUE) for column in labels if _empty(read, column)]
     notes += [(shown(record), NO_PARTICIPANT) for record in read.unassigned]
     listed = {record_key(row.record) for row in read.rows} | {record_key(text) for text in read.unassigned}
     notes += [(shown(record), UNLISTED) for record in found.records if record not in listed]
     used = {file for entry in entries for file in entry.files}
     notes += [(shown(file), LOOSE) for file in found.loose if file not in used]
     return tuple(notes)
-
-
-def _empty(read: Table, column: str) -> bool:
-    return all(getattr(row, column) is None for row in read.rows)

@@ -1,8 +1,7 @@
 """The participants table of an institution's folder: one row per record.
 
 What a row may hold is written in ``docs/data.md``. A value that its column doesn't allow is the
-owner's to mend and stops reading with the line; only ages and sexes, which every archive writes in
-its own way, become unknown and are counted.
+owner's to mend and stops reading with the line; ages and sexes that aren't known are counted.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from transecg_core.cohorts import table_labels
 from transecg_core.cohorts.channels import Stated, standard_lead
 from transecg_core.cohorts.leads import LEADS, MV_PER_UNIT, UnsafeRecord
 from transecg_core.cohorts.listing import TABLE, named, shown
@@ -96,11 +96,13 @@ def read(root: Path, columns: Mapping[str, str] | None = None) -> Table:
         raise TableError("is a link out of the folder; copy the table itself there")
     cells = read_cells(path, columns or {})
     _refuse_repeats(cells.rows)
-    rows = [_row(line, cell) for line, cell in cells.rows if cell["participant"]]
+    assigned = [(line, cell) for line, cell in cells.rows if cell["participant"]]
+    rows = [_row(line, cell) for line, cell in assigned]
     if not rows:
         raise TableError(f"participant is blank in all {len(cells.rows)} rows; fill it in")
     unassigned = tuple(cell["record"] for _, cell in cells.rows if not cell["participant"])
-    return Table(tuple(rows), cells.columns, unassigned, cells.notes)
+    notes = (*cells.notes, *table_labels.notes([cell for _, cell in assigned]))
+    return Table(tuple(rows), cells.columns, unassigned, notes)
 
 
 def _refuse_repeats(rows: tuple[tuple[int, Mapping[str, str]], ...]) -> None:
@@ -123,7 +125,7 @@ def record_key(text: str) -> str:
 
 
 def _row(line: int, cell: Mapping[str, str]) -> Row:
-    age, sex, notes = _described(cell)
+    age, sex, notes = _described(line, cell)
     return Row(
         line=line,
         record=cell["record"],
@@ -175,8 +177,9 @@ def _day(line: int, text: str) -> date | None:
         raise TableError(f"date {shown(text)} is not in the calendar; write YYYY-MM-DD", line) from None
 
 
-def _described(cell: Mapping[str, str]) -> tuple[float | None, Sex | None, tuple[str, ...]]:
+def _described(line: int, cell: Mapping[str, str]) -> tuple[float | None, Sex | None, tuple[str, ...]]:
     """Return age, sex and notes; a column that isn't there is nothing to note."""
+    table_labels.refuse_illegible(line, cell)
     age, sex, notes = described(cell.get("age"), cell.get("sex"))
     absent = {note for column, note in (("age", AGE_UNKNOWN), ("sex", SEX_UNKNOWN)) if column not in cell}
     return age, sex, tuple(note for note in notes if note not in absent)

@@ -33,6 +33,17 @@ def cell_cases() -> Iterator[Case]:
         ("a record twice", f"{GOOD},P2,1,60,M", "line 3: record 100 is on line 2"),
         ("a record twice, spelt otherwise", f"{GOOD}.hea,P2,1,60,M", "is on line 2 too"),
         ("no record", ",P2,1,60,M", "record is blank"),
+        ("age 10^99", "101,P2,1,1e99,M", "line 3: age 1e99 is not understood"),
+        (
+            "age of a year of birth",
+            "101,P2,1,1956,M",
+            "line 3: age 1956 is not understood; .*no year of birth",
+        ),
+        ("age with a comma", '101,P2,1,"56,5",M', "line 3: age '56,5' is not understood; .*decimal point"),
+        ("age in Arabic digits", "101,P2,1,\u0661\u0662,M", "line 3: age .* is not understood"),
+        ("sex of another language", "101,P2,1,60,w", "line 3: sex w is not understood; write F, M"),
+        ("sex in a code", "101,P2,1,60,2", "line 3: sex 2 is not understood"),
+        ("sex as a formula", "101,P2,1,60,=F", "line 3: sex '=F' is not understood"),
     ):
         yield row_case(name, row, "refused", reason)
     for name, row, note in (
@@ -40,9 +51,8 @@ def cell_cases() -> Iterator[Case]:
         ("age 300", "101,P2,1,300,M", "90 or older"),
         ("age N/A", "101,P2,1,N/A,M", "age unknown"),
         ("no age", "101,P2,1,,M", "age unknown"),
-        ("age 10^99", "101,P2,1,1e99,M", "age unknown"),
         ("age >89", "101,P2,1,>89,M", "90 or older"),
-        ("sex of another language", "101,P2,1,60,Weib", "sex unknown"),
+        ("sex X", "101,P2,1,60,X", "one sex only"),
         ("two sexes", "101,P1,1,50,M", "sex"),
         ("two ages in a session", "101,P1,1,60,F", "^person: ages that contradict each other in the data$"),
         ("younger in session 2", "101,P1,2,40,F", "^person: ages that contradict each other in the data$"),
