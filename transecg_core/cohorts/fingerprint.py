@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transecg_core.cohorts.leads import LeadChoice, UnsafeRecord
+from transecg_core.errors import UserError
 
 if TYPE_CHECKING:
     from transecg_core.cohorts.reader import Entry, Reader
@@ -62,10 +65,33 @@ def fingerprint(
 
 
 def _code_digest(reader: Reader) -> bytes:
-    here, names = Path(__file__).parent, (reader.name, *SHARED_MODULES, *reader.modules)
-    modules = b"\0".join((here / f"{module}.py").read_bytes() for module in names)
+    here, names = Path(__file__).parent, (*SHARED_MODULES, *reader.modules)
+    modules = b"\0".join([*_own_code(reader), *((here / f"{module}.py").read_bytes() for module in names)])
     libraries = "\0".join(f"{library}=={version(library)}" for library in reader.libraries)
     return hashlib.sha256(f"{libraries}\0{reader.name}\0".encode() + modules).digest()
+
+
+def _own_code(reader: Reader) -> list[bytes]:
+    """Return the files that the reader's functions are defined in; a third party's lie outside this package."""
+    functions = (reader.index, reader.decode, reader.beats, reader.mend, reader.files, reader.locate)
+    return list(dict.fromkeys(_source(reader, function) for function in functions if function is not None))
+
+
+def _source(reader: Reader, function: Callable[..., Any]) -> bytes:
+    while isinstance(function, functools.partial):
+        function = function.func
+    known: Any = function if inspect.isroutine(function) else type(function)  # an object that can be called
+    try:
+        path = inspect.getsourcefile(known)
+        if path is not None and Path(path).is_file():
+            return Path(path).read_bytes()
+        return inspect.getsource(known).encode()  # a notebook keeps its cells in memory
+    except (OSError, TypeError):
+        name = getattr(known, "__name__", known)
+        raise UserError(
+            f"reader '{reader.name}': {name} has no source file; write the reader to a .py file and import it: "
+            "what was read is kept under its code"
+        ) from None
 
 
 def _file_digest(reader: Reader, root: Path, relative: str) -> bytes:

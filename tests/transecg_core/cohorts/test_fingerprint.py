@@ -1,12 +1,22 @@
+import functools
+import linecache
+import re
+import runpy
 import shutil
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 from reading import read
 
-from transecg_core.cohorts import open_reader
+from transecg_core.cohorts import READERS, open_reader
 from transecg_core.cohorts.fingerprint import DUPLICATE, SHARED
+from transecg_core.cohorts.reader import Reader, make_source
 from transecg_core.cohorts.schema import SkipLog
+from transecg_core.errors import UserError
 
 Write = Callable[..., Path]
 
@@ -97,3 +107,68 @@ def test_what_one_person_contributes_does_not_depend_on_another(ptbxl_folder: Pa
     assert DUPLICATE not in noted
     assert noted[SHARED] == 1
     assert SHARED not in skipped
+
+
+def own_reader(path: Path, gain: int = 1) -> Reader:
+    """Import a third party's reader from a file."""
+    lines = [
+        "from transecg_core.cohorts import ecgiddb",
+        "def index(root):",
+        "    return ecgiddb.READER.index(root)",
+    ]
+    path.write_text("\n".join([*lines, "def mend(x_T, _fs_hz):", f"    return {gain} * x_T, None"]) + "\n")
+    namespace = runpy.run_path(str(path))
+    linecache.checkcache(str(path))
+    return Reader("theirs", namespace["index"], mend=namespace["mend"])
+
+
+def test_the_fingerprint_follows_a_third_partys_code(tmp_path: Path, ecgiddb_folder: Path) -> None:
+    def of(reader: Reader) -> str:
+        return make_source(reader, ecgiddb_folder, "site").fingerprint
+
+    first = of(own_reader(tmp_path / "one.py"))
+    # Where the file lies doesn't matter; what is in it does.
+    assert of(own_reader(tmp_path / "other.py")) == first
+    changed = own_reader(tmp_path / "one.py", gain=2)
+    assert of(changed) != first
+    # Of every function of the reader.
+    elsewhere = own_reader(tmp_path / "elsewhere.py")
+    one, two = (replace(elsewhere, mend=own_reader(tmp_path / f"m{k}.py", k).mend) for k in (1, 2))
+    assert of(one) != of(two)
+    partial = replace(elsewhere, mend=functools.partial(own_reader(tmp_path / "m2.py", 2).mend))
+    assert of(partial) == of(two)
+
+
+def test_code_that_cant_be_found_is_refused(ecgiddb_folder: Path) -> None:
+    namespace: dict[str, Any] = {}
+    exec("def index(root):\n    return []\ndef locate(root, name):\n    return root / name", namespace)
+    odd: Any
+    for odd in (namespace["locate"], dict.get):
+        reader = replace(READERS["ecgiddb"], name="theirs", locate=odd)
+        with pytest.raises(
+            UserError, match=r"reader 'theirs': (locate|get) has no source file; write the reader to"
+        ):
+            make_source(reader, ecgiddb_folder, "site")
+
+
+def test_the_reader_of_the_docs_works(
+    tmp_path: Path, write_record: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both blocks, as they stand."""
+    text = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
+    reader, use = re.findall(
+        r"```python\n(.*?)```", text.split("## A reader for a third-party cohort")[1], re.DOTALL
+    )
+    for k in range(10):
+        write_record(tmp_path / "data", f"r{k}", seconds=20.0, seed=k)
+    (tmp_path / "data" / "broken.hea").write_text("no header")
+    (tmp_path / "mycohort.py").write_text(reader)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert use.count("/data/mycohort") == 1
+    namespace: dict[str, Any] = {}
+    exec(use.replace("/data/mycohort", str(tmp_path / "data")), namespace)
+    sys.modules.pop("mycohort")
+    found = namespace["found"]
+    assert found.sound
+    assert (found.participants, found.records) == (10, 10)
+    assert [record for record, _ in found.skipped] == ["broken"]
