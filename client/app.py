@@ -14,6 +14,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from torch import Tensor
 
+from client.budget import refuse_unbounded
 from client.order import Order
 from client.round import train_round
 from client.site import DECLARED, engine_name, open_node_site, read_node
@@ -67,6 +68,8 @@ def hello(message: Message, context: Context) -> RecordDict:
 def describe(message: Message, context: Context) -> RecordDict:
     """Read the site's data (and fill its cache), and say what may be said about it."""
     node, cfg, order = read_node(context.node_config), parse(context.run_config), order_of(message)
+    if not guaranteed(cfg):  # its counts would be exact; the server alone must not decide that
+        refuse_unbounded(node, order)
     site = open_node_site(node, cfg, order.site)
     facts = releasable(cfg, describe_site(site, shareable=cfg.cohort == "node", private=guaranteed(cfg)))
     tasks = ",".join(available_tasks(cfg, site))

@@ -66,6 +66,14 @@ class _Transient(Exception):
     """One try failed; another may not."""
 
 
+class _Session(requests.Session):
+    """Leaves redirects to us: preparing the next request, requests trips over hostile ones and leaks the socket."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return None: nothing to prepare."""
+        return None
+
+
 class Client:
     """Gets files below one URL of one host; used by several threads at once.
 
@@ -80,10 +88,19 @@ class Client:
     def __init__(self, base_url: str, limits: Limits) -> None:
         self.base_url, self.limits = base_url.rstrip("/") + "/", limits
         self.stop = threading.Event()
-        self._host = _host(self.base_url)
+        try:
+            self._host = _host(self.base_url)
+        except ValueError:
+            raise UserError(f"base-url={base_url}: not an http(s) address of a folder") from None
         if self._host[0] not in ("http", "https") or not self._host[1]:
             raise UserError(f"base-url={base_url}: not an http(s) address of a folder")
         self._local, self._lock, self._received = threading.local(), threading.Lock(), 0
+        self._sessions: list[requests.Session] = []
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        for session in self._sessions:
+            session.close()
 
     def read(self, path: str, most: int) -> bytes:
         """Return a small file's content.
@@ -203,26 +220,34 @@ class Client:
                 )
             except (requests.ConnectionError, requests.Timeout) as error:
                 raise _Transient(_why(error)) from None
-            except requests.RequestException as error:
-                raise UserError(f"{path}: can't be asked for ({_why(error)})") from None
+            except (requests.RequestException, ValueError) as error:
+                raise UserError(f"{path}: can't be asked for ({type(error).__name__})") from None
             if not response.is_redirect:
                 return _answered(response, path)
-            url = urljoin(url, response.headers["location"])
             response.close()
-            if _host(url) != self._host:
-                raise UserError(
-                    f"{path}: the server sends us to another host ({urlsplit(url).netloc}); refused"
-                )
+            url = self._same_host(url, response.headers["location"], path)
         raise UserError(f"{path}: more than {MAX_REDIRECTS} redirects; refused")
+
+    def _same_host(self, url: str, location: str, path: str) -> str:
+        """Return where a redirect leads, if that is on our host; what the server wrote is not repeated."""
+        try:
+            target = urljoin(url, location)
+            same = _host(target) == self._host
+        except ValueError:
+            same = False
+        if not same:
+            raise UserError(f"{path}: the server sends us to another host; refused")
+        return target
 
     def _session(self) -> requests.Session:
         """Return this thread's session: one connection, kept open."""
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = requests.Session()
+            session = _Session()
             # Ranges count the file's own bytes, not compressed ones.
             session.headers.update({"Accept-Encoding": "identity", "User-Agent": "transecg"})
             self._local.session = session
+            self._sessions.append(session)
         return session
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:

@@ -97,6 +97,8 @@ def fetch(
             _download(client, target, left)
     except Unreachable as error:
         raise UserError(_offline(name, reader, target, client, error)) from None
+    finally:
+        client.close()
     _readable(name, reader, target)
     say(f"{name} {origin.version} is complete in {target}. Next:")
     say(

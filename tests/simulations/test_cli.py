@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from simulations import cli
+from simulations.cli import _say
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,3 +95,8 @@ if __name__ == "__main__":
     assert time.monotonic() - start < 120
     assert (tmp_path / "out" / "run" / "run.log").is_file()
     assert left() == []
+
+
+def test_no_message_commands_the_terminal(capsys):
+    assert _say("site '\x1b[2Jx\x07': caf\u00e9\nline", 2) == 2
+    assert capsys.readouterr().err == "transecg: error: site '\\x1b[2Jx\\x07': caf\u00e9 line\n"
