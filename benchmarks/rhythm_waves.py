@@ -1,6 +1,6 @@
 """P waves in atrial fibrillation and flutter, where there are none, and in sinus rhythm, where there are.
 
-The truth is what cardiologists noted, which was not used to choose anything: the rhythm annotations of the
+The truth is what cardiologists noted (docs/signals.md says what of it is held out): the rhythm annotations of the
 MIT-BIH Arrhythmia Database, where a record's rhythm is that of more than half of it and *excerpts* are the
 first ten seconds of every minute that are of one rhythm altogether; and the rhythm statements of PTB-XL's
 records of ten seconds. Recordings are read as `windows` reads them.
