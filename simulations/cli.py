@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Annotated
 import typer
 from click import ClickException
 from click.exceptions import Exit
+from typer import core
 
 from simulations.commands import audit_model, cache, fetch, init_data, inspect
 from transecg_core.errors import UserError
+from transecg_core.text import escaped
 
+# Typer escapes help texts for rich wherever rich is installed, also where it doesn't print them: "\\[default: 1]".
+core.HAS_RICH = False
 app = typer.Typer(
     name="transecg", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -96,6 +101,10 @@ for _name, _module in (
 
 def main() -> None:
     """Run the command line: status 2 for the user's errors, 1 for failed runs, 128 + signal when stopped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal may lack a letter of somebody's alphabet.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(_status())
 
 
@@ -120,7 +129,8 @@ def _status() -> int:
 
 
 def _say(message: str, status: int) -> int:
-    print(f"transecg: error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    # A name, a file or a server may have put anything into it: nothing may reach the terminal as a command.
+    print(f"transecg: error: {escaped(' '.join(message.split()))}", file=sys.stderr, flush=True)
     return status
 
 

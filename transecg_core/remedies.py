@@ -63,8 +63,8 @@ REMEDIES: Mapping[str, str] = {
     "record: sampling rate is out of bounds": "correct the rate in `fs-hz` or the file's header: up to 10000 Hz",
     "record: sampling rate below .*": "check the rate in `fs-hz` or the file's header; if it is right, nothing to do: "
     "too few samples for a heartbeat's shape",
-    "(record kept: heart rate|site: median heart rate) outside .*": "check the sampling rate, in `fs-hz` or the file's header: half or double "
-    "the true one gives this; if it is right, nothing to do",
+    "(record kept: heart rate|site: median heart rate) outside .*": "check the sampling rate, in `fs-hz` or "
+    "the file's header: half or double the true one gives this; if it is right, nothing to do",
     # What the signal is like.
     "record: no usable heartbeat": "check unit, sampling rate and channel first; else an electrode was off: leave it out",
     "record: corrupt samples .*": "check `units` first, or the gain in its header; if they are right, the source is "

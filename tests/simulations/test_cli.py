@@ -61,6 +61,23 @@ def test_version_and_help(transecg):
     assert "--engine" in out
 
 
+@pytest.mark.parametrize("name", ["run", "compare", "fetch", "init-data", "inspect", "audit-model", "cache"])
+def test_help_is_plain_text(transecg, name):
+    status, out, err = transecg(name, "--help")
+    assert (status, err) == (0, "")
+    assert "\\" not in out
+    assert ("[default: " in out) == (name in ("run", "compare", "fetch"))
+
+
+def test_letters_that_a_terminal_lacks_are_written_as_escapes():
+    code = "from simulations import cli; import sys; sys.argv = ['transecg', 'run', '--\u00fc']; cli.main()"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, check=False, timeout=60,
+                           env={**os.environ, "PYTHONIOENCODING": "ascii"})  # fmt: skip
+    assert found.returncode == 2
+    assert b"\\xfc" in found.stderr
+    assert b"Traceback" not in found.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_no_process_and_the_right_status(toy_app, tmp_path, left, number):
     script = f"""
