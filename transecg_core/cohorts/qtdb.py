@@ -7,8 +7,14 @@ anybody knows.
 
 Leads are chosen by name. The Holter leads have names of their own, and are read as the standard
 lead they come nearest to: the bipolar chest leads CM5, CC5 and ML5 have their positive electrode where V5
-has it (CM2 and CM4: V2 and V4); ``V4-V5`` lies between two, and counts as the first named; D3 is
-the third limb lead in Romance-language notation; mod.V1 is a modified V1. Every such record is noted.
+has it (CM2 and CM4: V2 and V4); ``V4-V5`` lies between two, and counts as the first named; mod.V1 is a
+modified V1. Every such record is noted.
+
+D3 is the third limb lead in Romance-language notation, a modified one here: the European ST-T Database, by public
+listings of its headers, calls the channels MLIII that these were cut from (all but e0107's: D3). D4 stands in
+sele0104 only, beside D3, where the 16 other records with a D3 have V3 or V4. It is no limb lead, whatever its
+letter: the European ST-T Database calls the two channels of e0104 MLIII and V4, in this order, so D4 is read as V4.
+By those listings CC5 would be MLI and ML5 MLIII. Both stand behind a CM5, which is read, but for ML5 in sele0604.
 """
 
 from __future__ import annotations
@@ -81,6 +87,7 @@ ORIGIN = Origin(
         "unknown; each record is read as a person of its own.",
         "Leads vary by record and many are Holter leads (CM5, CC5, ML5, D3, V4-V5); the nearest standard "
         "lead is read and every such record noted.",
+        "The lead called D4 in sele0104 is V4: so the European ST-T Database names the same channel.",
         "Age and sex stand in two forms, and are unknown (a hyphen) in sele0166.",
         "The rate of sel100 and sel116 has a counter frequency (250/360).",
         "Nearly all of the people with a known sex are men, so a sex task means little here.",

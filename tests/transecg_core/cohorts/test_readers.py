@@ -143,7 +143,7 @@ def test_qtdb(tmp_path: Path, write_record: Write) -> None:
         "sele0104": ("Age: 47  Sex: M",),
         "sele0166": ("Age: -  Sex: -",),
     }
-    leads = {"sel100": ("MLII", "V5"), "sele0104": ("CM5", "CC5"), "sele0166": ("D3", "ECG1")}
+    leads = {"sel100": ("MLII", "V5"), "sele0104": ("D3", "D4"), "sele0166": ("D3", "ECG1")}
     for seed, record in enumerate(comments):
         write_record(tmp_path, record, comments=comments[record], leads=leads[record], seed=seed, **options)
     header = tmp_path / "sel100.hea"
@@ -154,7 +154,7 @@ def test_qtdb(tmp_path: Path, write_record: Write) -> None:
     assert [(r.record, r.session, r.fs_hz, r.lead, r.age, r.sex) for r in recordings] == [
         ("sel30", 1, 250.0, "ECG", None, None),
         ("sel100", 1, 250.0, "MLII", 69.0, "M"),
-        ("sele0104", 1, 250.0, "V5", 47.0, "M"),
+        ("sele0104", 1, 250.0, "V4", 47.0, "M"),
         ("sele0166", 1, 250.0, "III", None, None),
     ]
     assert [r.labels.beat_class_B is not None for r in recordings] == [False, True, True, True]
@@ -162,7 +162,7 @@ def test_qtdb(tmp_path: Path, write_record: Write) -> None:
         AGE_UNKNOWN: 2,
         SEX_UNKNOWN: 2,
         NO_BEAT_LABELS: 1,
-        "record kept: lead CM5 read as V5": 1,
+        "record kept: lead D4 read as V4": 1,
         "record kept: lead D3 read as III": 1,
         "record: no known lead in millivolts": 1,
     }

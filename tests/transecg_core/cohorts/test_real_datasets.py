@@ -225,6 +225,10 @@ def test_unknown_ages_and_leads(data_root: Path) -> None:
     assert set(mitdb.values()) == {"MLII", "V5"}
     assert mitdb["114"] == "MLII"
     assert Counter(r.lead for r in read(data_root, "qtdb")[0]) == {"V5": 15, "V4": 14, "V3": 4, "MLII": 2}
+    # Only one record's lead is called D4; its other channel is called like the others' limb lead.
+    assert left_out_or_noted(data_root, "qtdb", "lead D4 read as V4") == {"sele0104"}
+    (quirk,) = (text for text in READERS["qtdb"].origin.quirks if "D4" in text)  # type: ignore[union-attr]
+    assert "sele0104" in quirk
 
 
 def test_labels(data_root: Path) -> None:
