@@ -15,6 +15,7 @@ CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 NPY = "application/x-npy"
 LOCAL = "urn:transecg:local"
 """In place of an address: the data can be had nowhere else."""
+UNPUBLISHED = "datePublished, which Croissant asks for, is only the day on which the windows were made."
 
 _CR = (
     "arrayShape citeAs column containedIn equivalentProperty extract field fileObject fileProperty fileSet "
@@ -114,7 +115,7 @@ def _about(source: SiteSource) -> dict[str, Any]:
         return {
             "name": f"SYNTHETIC-{source.name}",
             "description": "SYNTHETIC: made by a generator. No sample, person, age or label in it belongs to "
-            "anybody, and figures obtained on it describe the generator, not patients.",
+            f"anybody, and figures obtained on it describe the generator, not patients. {UNPUBLISHED}",
             "license": "https://www.apache.org/licenses/LICENSE-2.0",
             "citeAs": "transecg's synthetic cohort",
             "creator": {"@type": "sc:Organization", "name": "transecg's generator"},
@@ -125,7 +126,8 @@ def _about(source: SiteSource) -> dict[str, Any]:
         return {
             "name": source.name,
             "description": "Heartbeat windows of an institution's own recordings. Local: not published "
-            "anywhere. Their licence is unknown to this software; ask the institution before any use.",
+            "anywhere. Their licence is unknown to this software; ask the institution before any use. "
+            f"{UNPUBLISHED}",
             "license": "unknown: local data, ask the institution that holds them",
             "citeAs": "unknown: local data",
             "creator": {"@type": "sc:Organization", "name": "unknown: local data"},

@@ -105,6 +105,7 @@ def test_who_it_comes_from(tmp_path: Path, make_source: Callable[..., SiteSource
     assert local["license"].startswith("unknown: local data")
     assert local["url"] == card.LOCAL
     assert "Local: not published" in local["description"]
+    assert card.UNPUBLISHED in local["description"]
     public, origin = (
         written(make_source(dataset="ecgiddb"), tmp_path / "public")[1],
         READERS["ecgiddb"].origin,
@@ -120,12 +121,15 @@ def test_who_it_comes_from(tmp_path: Path, make_source: Callable[..., SiteSource
     made_up = written(synthetic.open_site("synth-a", 1, 0), tmp_path / "synthetic")[1]
     assert made_up["name"] == "SYNTHETIC-synth-a"
     assert made_up["description"].startswith("SYNTHETIC: ")
+    assert card.UNPUBLISHED in made_up["description"]
     assert "synthetic" in made_up["keywords"]
 
 
 BROKEN: dict[str, Callable[[dict[str, Any]], object]] = {
     "no licence": lambda card: card.pop("license"),
     "no version": lambda card: card.pop("version"),
+    # Asked for by Croissant even of what was never published; the description says what it is.
+    "no date": lambda card: card.pop("datePublished"),
     "no checksum": lambda card: card["distribution"][0].pop("sha256"),
     "no such file": lambda card: card["recordSet"][0]["field"]["source"]["fileObject"].update({"@id": "x"}),
     "no such type": lambda card: card["recordSet"][0].update({"@type": "cr:Recordset"}),
