@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from transecg_core.cohorts.synthetic_beats import BeatShape, CleanLead, make_rhythm, render
+from transecg_core.cohorts.synthetic_beats import BeatShape, CleanLead, Rhythm, make_rhythm, render
 from transecg_core.cohorts.synthetic_devices import Device
 from transecg_core.cohorts.synthetic_people import Person
 from transecg_core.cohorts.synthetic_plants import Plant, add_shape
@@ -32,12 +32,7 @@ class Settings:
 
 
 def clean_lead(
-    settings: Settings,
-    person: Person,
-    device: Device,
-    session: int,
-    rng: np.random.Generator,
-    seconds: float,
+    settings: Settings, person: Person, device: Device, session: int, rng: np.random.Generator, seconds: float
 ) -> CleanLead:
     """Return one record's noise-free lead with its truth."""
     variation, plant = settings.variation, settings.plant
@@ -45,14 +40,7 @@ def clean_lead(
     beats, heart_rate = person.beats, person.traits.heart_rate_bpm
     if plant is None:
         beats, heart_rate = _today(settings, person, session, int(rng.integers(2**62)))
-    rhythm = make_rhythm(
-        rng,
-        seconds,
-        heart_rate_bpm=heart_rate,
-        hrv=person.traits.hrv,
-        v_rate=person.v_rate,
-        s_rate=person.s_rate,
-    )
+    rhythm = _rhythm(person, heart_rate, rng, seconds)
     clean = render(
         beats,
         rhythm,
@@ -75,6 +63,17 @@ def clean_lead(
         person=person.canonical,
     )
     return replace(clean, signal_T=signal_T)
+
+
+def _rhythm(person: Person, heart_rate_bpm: float, rng: np.random.Generator, seconds: float) -> Rhythm:
+    return make_rhythm(
+        rng,
+        seconds,
+        heart_rate_bpm=heart_rate_bpm,
+        hrv=person.traits.hrv,
+        v_rate=person.v_rate,
+        s_rate=person.s_rate,
+    )
 
 
 def _today(

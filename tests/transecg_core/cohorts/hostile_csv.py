@@ -11,16 +11,21 @@ from hostile import Case
 from hostile_folder import CSV_ROW, FS_HZ, SECONDS, TIMED_ROW, case, ecg, write_csv, write_timed
 
 
-def signal_cases() -> Iterator[Case]:
-    """CSV files of samples."""
-    x_T, even_T = ecg(1), np.arange(FS_HZ * SECONDS) / FS_HZ
+def text(content: str | bytes) -> Callable[[Path], None]:
+    """Return what writes a CSV file of this content."""
+    raw = content if isinstance(content, bytes) else content.encode()
 
-    def text(content: str | bytes) -> Callable[[Path], None]:
-        raw = content if isinstance(content, bytes) else content.encode()
-        return lambda root: (root / "101.csv").write_bytes(raw) and None
+    def build(root: Path) -> None:
+        (root / "101.csv").write_bytes(raw)
+
+    return build
+
+
+def cell_cases() -> Iterator[Case]:
+    """One sample that is none."""
 
     def middle(cell: str) -> Callable[[Path], None]:
-        lines = [f"{value:.5f}" for value in x_T]
+        lines = [f"{value:.5f}" for value in ecg(1)]
         lines[2000] = cell
         return text("\n".join(lines))
 
@@ -42,6 +47,10 @@ def signal_cases() -> Iterator[Case]:
         ("300 kV", "300000000", "corrupt"),
     ):
         yield case(f"CSV with {name}", CSV_ROW, middle(cell), "skipped", reason)
+
+
+def file_cases() -> Iterator[Case]:
+    """Files that are no columns of samples."""
     for name, content, reason in (
         ("empty", "", "empty CSV"),
         ("only a header", "I\n", "no samples"),
@@ -59,6 +68,11 @@ def signal_cases() -> Iterator[Case]:
         ("no lead in the header", "x,y\n1,2\n", "no lead"),
     ):
         yield case(f"CSV: {name}", CSV_ROW, text(content), "skipped", reason)
+
+
+def table_cases() -> Iterator[Case]:
+    """Sound files under a row that doesn't fit, and unusual ones that do."""
+    x_T = ecg(1)
     plain = lambda root: write_csv(root / "101.csv")  # noqa: E731
     for name, row, reason in (
         ("no rate", "101.csv,P2,1,I,,mV,", "without fs-hz"),
@@ -83,6 +97,11 @@ def signal_cases() -> Iterator[Case]:
         "kept",
         "",
     )
+
+
+def time_cases() -> Iterator[Case]:
+    """Time stamps, even and not."""
+    even_T = np.arange(FS_HZ * SECONDS) / FS_HZ
     gap_T, back_T = even_T + (even_T > 4), np.where(np.arange(even_T.size) == 2000, 3.0, even_T)
     for name, time_T, reason in (
         ("a gap", gap_T, "gaps"),
@@ -103,4 +122,4 @@ def signal_cases() -> Iterator[Case]:
 
 def cases() -> list[Case]:
     """Return all cases, each in a folder of its own."""
-    return list(signal_cases())
+    return [*cell_cases(), *file_cases(), *table_cases(), *time_cases()]
