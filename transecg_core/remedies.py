@@ -77,7 +77,9 @@ REMEDIES: Mapping[str, str] = {
     "record: (longer than .*|CSV file too long|\\S+ file bigger than .*)": _PIECES,
     "record kept: clipped .*": "nothing to do, if they are few; else read another lead, or look at the recorder's range",
     "record kept: R peak points down": "nothing to do, unless electrodes or poles were swapped: then read another lead",
-    "delineation: .*": "nothing to do: the usual place of the wave is taken",
+    "delineation: [PT] wave not found": "nothing to do: no part of its heartbeats counts as that wave",
+    "delineation: (T wave lost in noise|fixed offsets used).*": "nothing to do, if they are few; else check unit, "
+    "sampling rate and channel",
     "window: flat": "nothing to do, if they are few; else check unit, sampling rate and channel",
     "window: (beat at the edge|correlation|over the cap) .*": "nothing to do: the record's other heartbeats are used",
     "beat: reference beat not detected": "nothing to do, if they are few; else check that the marks are this record's",

@@ -13,10 +13,11 @@ from own_sites import write_site
 from simulations import launcher
 from simulations.commands import inspect
 from simulations.inspection_table import WIDTH, table
-from transecg_core.cohorts import READERS
+from transecg_core.cohorts import READERS, open_reader
 from transecg_core.cohorts.recognise import MARKS, reader_of, sites_in
 from transecg_core.errors import UserError
 from transecg_core.inspection import Inspection
+from transecg_core.signals.windows import build_windows
 
 LAYOUTS = {
     "ecgiddb": ("Person_01/rec_1.hea",),
@@ -142,7 +143,11 @@ def test_a_wrong_unit_and_a_wrong_rate_are_told_once(call, tmp_path: Path) -> No
     status, page = call(str(tmp_path / "unit"))
     assert status == 1
     assert page.count("spans too little") == page.count("is the unit right?") == 1
-    assert "1 problem to mend" in page or "NOTHING USABLE" in page
+    assert "NOTHING USABLE" in page
+    with pytest.raises(
+        UserError, match=r"no usable record.*; check units and rates first"
+    ):  # a run's own words
+        build_windows(open_reader("folder", tmp_path / "unit", "unit"))
     write_site(tmp_path / "rate", "synth-a", ["csv"], people=3)
     table = tmp_path / "rate" / "participants.csv"
     rows = table.read_text().splitlines()

@@ -98,7 +98,7 @@ def _joined(
 def _unusable(source: SiteSource, skips: SkipLog) -> UserError:
     reasons = "; ".join(f"{reason} ({count})" for reason, count in skips.counts().items())
     return UserError(
-        f"site '{source.name}': no usable record: {reasons or 'nothing to read'}; check its data"
+        f"site '{source.name}': no usable record: {reasons or 'nothing to read'}; check units and rates first"
     )
 
 
