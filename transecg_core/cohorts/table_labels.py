@@ -59,8 +59,8 @@ def refuse_illegible(line: int, cell: Mapping[str, str]) -> None:
         raise TableError(f"age {shown(age)} is not understood; write years with a decimal point (no year of birth, no "
                          "unit; >89 above 89), or nothing, N/A or -1 where it isn't known", line)  # fmt: skip
     if parse_sex(sex) is None and not _unknown("sex", sex):
-        raise TableError(f"sex {shown(sex)} is not understood; write F, M, female or male, or nothing, N/A, U, X or "
-                         "other", line)  # fmt: skip
+        raise TableError(f"sex {shown(sex)} is not understood; write F, M, female or male; or nothing, N/A, "
+                         "U, X or other where it is neither or isn't known", line)  # fmt: skip
 
 
 def _unknown(column: str, text: str) -> bool:
