@@ -45,6 +45,7 @@ class Coordinator:
     account: dict[str, SiteAccount] = field(default_factory=dict)
     planned: dict[str, RawMechanism | None] = field(default_factory=dict)
     rounds: list[dict[str, Any]] = field(default_factory=list)
+    tasks: tuple[str, ...] = ()
 
     def run(self) -> Path:
         """Train, audit and report.
@@ -71,7 +72,7 @@ class Coordinator:
         for number in range(1, self.cfg.rounds + 1):
             weights = self.round(federation, number, weights)
             self.progress(number, time.monotonic() - start)
-        record = RunRecord(self.cfg, federation.engine, self.rounds, self.account, described)
+        record = RunRecord(self.cfg, federation.engine, self.rounds, self.account, described, self.tasks)
         self.say("audit: risk and attribution")
         return report_run(record, weights, self.folder, self.say)
 
@@ -95,6 +96,7 @@ class Coordinator:
             ]
             self.say(f"site {site}: {', '.join(counts) or 'counts withheld'}")
         self.check_tasks(trainable)
+        self.tasks = tuple(task for task in self.cfg.task_names if task in trainable)
         return facts
 
     def plan(self, site: str, people: object) -> RawMechanism | None:

@@ -67,7 +67,8 @@ class SiteAccount:
 class RunRecord:
     """What the coordinator knows when training ends.
 
-    ``described`` is each site's own ``data.sites`` row; ``rounds`` the report's training log. A model
+    ``described`` is each site's own ``data.sites`` row; ``rounds`` the report's training log; ``tasks`` those
+    that some site trained, of the run's (the heads of others are as they were initialised). A model
     from elsewhere (`transecg_core.external`) comes without rounds and accounts, and with the
     ``command`` that audits it.
     """
@@ -77,6 +78,7 @@ class RunRecord:
     rounds: list[dict[str, Any]]
     accounts: Mapping[str, SiteAccount]
     described: Mapping[str, dict[str, Any]]
+    tasks: tuple[str, ...]
     command: str | None = None
 
     @property
@@ -107,7 +109,7 @@ def audit_context(
     cfg = record.cfg
     model, random_model = audit_models(cfg, weights)
     return AuditContext(
-        sites=_audit_sites(record, sources), model=model, random_model=random_model, tasks=cfg.task_names,
+        sites=_audit_sites(record, sources), model=model, random_model=random_model, tasks=record.tasks,
         membership=cfg.cohort != "node" and cfg.audit_split == "halves",
         bootstrap=cfg.settings.bootstrap, seed=cfg.seed, attribution_windows=cfg.settings.attribution_windows,
         ceilings=ceiling_curves(cfg, _raw(record)) if cfg.cohort != "node" else None,
@@ -166,7 +168,7 @@ def report_run(
     body = measured(record, ctx, sources, say)
     if not ctx.strangers:
         write_listing(ctx, folder)
-    card = model_card(cfg, body)
+    card = model_card(cfg, record.tasks, body)
     # One metadata key only: safetensors writes several in random order, and equal runs must be equal bytes.
     metadata = {"card": json.dumps(card, sort_keys=True)}
     save_file(dict(weights), folder / "encoder.safetensors", metadata=metadata)

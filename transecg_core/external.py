@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -24,9 +25,10 @@ from transecg_core.cohorts.schema import SiteSource
 from transecg_core.config import RunConfig, option_names
 from transecg_core.errors import UserError
 from transecg_core.evaluation import RunRecord, audit_models, measured
-from transecg_core.model.heads import CLASSES
+from transecg_core.model.heads import CLASSES, SiteModel
 from transecg_core.report.describe import describe_site
 from transecg_core.risk.context import DECLARED, AuditContext, AuditSite
+from transecg_core.signals.cache import cached_windows
 from transecg_core.sites import Site, prepare
 
 MAX_BYTES = 64_000_000
@@ -148,6 +150,7 @@ def audit_model(
     except ValueError as error:
         raise UserError(f"the model can't be audited: {error}; it must have this encoder's shape") from None
     sources = tuple(open_site(cfg, name) for name in cfg.site_names)
+    _refuse_overflow(model, sources)
     trained = None if members is None else _canonical(members, sources)
     sites = tuple(_site(cfg, source, trained) for source in sources)
     _check_members(members, sites)
@@ -157,10 +160,25 @@ def audit_model(
         bootstrap=cfg.settings.bootstrap,
         seed=cfg.seed, attribution_windows=cfg.settings.attribution_windows, ceilings=None,
     )  # fmt: skip
-    record = RunRecord(cfg, "audit-model", [], {}, _rows(sites, members), command)
+    record = RunRecord(cfg, "audit-model", [], {}, _rows(sites, members), cfg.task_names, command)
     body = measured(record, ctx, sources, say)
+    shown = body["manifest"]["config"]  # what training would have used says nothing about this model
+    body["manifest"]["config"] = {key: shown[key] for key in (*OPTIONS, "patch", "tasks")}
     body["manifest"]["data_hashes"]["encoder.safetensors"] = _digest(weights)
     return body
+
+
+def _refuse_overflow(model: SiteModel, sources: tuple[SiteSource, ...]) -> None:
+    """Refuse finite weights that are so large that what they compute is not."""
+    for source in sources:
+        windows = cached_windows(source)
+        rows = np.linspace(0, len(windows) - 1, min(len(windows), 64)).astype(np.int64)
+        with torch.inference_mode():
+            z_ND = model.encoder(torch.from_numpy(np.array(windows.x_NL[rows])))
+        if not bool(torch.isfinite(z_ND).all()):
+            raise UserError(
+                f"the model can't be audited: its embeddings of site '{source.name}' are not finite"
+            )
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:
@@ -192,8 +210,8 @@ def _check_members(members: Members | None, sites: tuple[Site, ...]) -> None:
             raise UserError(f"--members: no site '{name}'; sites: {', '.join(sorted(known))}")
         if odd := sorted(people - set(known[name].windows.participants)):
             raise UserError(
-                f"--members: site '{name}': {len(odd)} of {len(people)} declared people have no usable record "
-                "(or are misspelt); remove them"
+                f"--members: site '{name}': {len(odd)} of {len(people)} declared people have no usable record, or are "
+                f"misspelt ({', '.join(odd[:3])}); correct or remove them"
             )
 
 

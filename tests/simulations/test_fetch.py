@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -170,6 +171,40 @@ def test_offline_is_one_line_that_says_where_from_and_where_to(tmp_path: Path) -
         assert part in message
     assert "0x" not in message  # no object addresses
     assert "HTTPConnection" not in message
+
+
+def test_offline_files_put_there_by_hand_are_verified_by_the_pinned_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The list must be the pinned one, and every file of it right; else the offline line stands."""
+    by_hand = published(tmp_path, "ecgiddb")
+    (tmp_path / "ecgiddb").mkdir(exist_ok=True)
+    shutil.copytree(by_hand.folder, tmp_path / "ecgiddb", dirs_exist_ok=True)
+    listed = by_hand.body("SHA256SUMS.txt")
+    assert listed is not None
+    (tmp_path / "ecgiddb" / "SHA256SUMS.txt").write_bytes(listed)
+
+    def offline(pin: str | None) -> None:
+        one = dataclasses.replace(physionet.SELECTIONS["ecgiddb"], pinned=None)
+        pinned = dataclasses.replace(one, pinned=pin)
+        monkeypatch.setattr(physionet, "SELECTIONS", {"ecgiddb": one})
+        chosen = physionet.select("ecgiddb", listed)
+        if pin == "right":
+            pinned = dataclasses.replace(one, pinned=physionet.digest(chosen))
+        monkeypatch.setattr(physionet, "SELECTIONS", {"ecgiddb": pinned})
+        monkeypatch.setattr("simulations.fetch.SELECTIONS", {"ecgiddb": pinned})
+        fetch("ecgiddb", tmp_path, lambda _q: True, "http://127.0.0.1:9/files/", FAST)
+
+    offline("right")
+    assert "every file here has the published SHA-256" in capsys.readouterr().out
+    with pytest.raises(UserError, match="can't be reached"):
+        offline(None)
+    with pytest.raises(UserError, match="list"):
+        offline("0" * 64)
+    record = tmp_path / "ecgiddb" / f"{REC}.dat"
+    record.write_bytes(record.read_bytes()[:-1] + b"\0")
+    with pytest.raises(UserError, match=r"rec_1\.dat is not the published file"):
+        offline("right")
 
 
 def test_other_files_in_the_way_are_not_overwritten(tmp_path: Path, site: Site) -> None:

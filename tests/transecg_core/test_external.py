@@ -72,6 +72,7 @@ def test_without_members_a_and_b_are_measured_and_c_says_why_not(weights: dict[s
     assert "trained elsewhere" in said
     assert "never trained" not in said  # that would be a claim nobody can make
     assert "No differential privacy" not in said
+    assert "learning-rate" not in report["manifest"]["config"]
     page = report_page(report)
     assert "MODEL TRAINED ELSEWHERE" in page
     assert "0 rounds" not in page
@@ -84,7 +85,7 @@ def test_declared_members_give_the_same_figures_as_the_run_that_knew_them(
     run = parse({"profile": "quick", "sites": "synth-a,synth-b", "participants-per-site": 12, "patch": 10,
                  "tasks": "participant,sex,age,beat"})  # fmt: skip
     account = {name: SiteAccount(accepted=1) for name in run.site_names}
-    record = RunRecord(run, "inline", [], account, {})
+    record = RunRecord(run, "inline", [], account, {}, run.task_names)
     ctx = audit_context(record, weights, audit_sources(run))
     members = {
         site.name: frozenset(np.array(site.windows.participants)[site.member_P].tolist())
@@ -160,6 +161,8 @@ def hostile(weights: dict[str, torch.Tensor], what: str) -> dict[str, torch.Tens
         return {key: value for key, value in weights.items() if key != name}
     if what == "nan":
         return {**weights, name: torch.full_like(weights[name], float("nan"))}
+    if what == "huge":
+        return {key: value * 1e30 for key, value in weights.items()}
     if what == "shape":
         return {**weights, name: torch.ones(3)}
     if what == "patch":
@@ -169,7 +172,7 @@ def hostile(weights: dict[str, torch.Tensor], what: str) -> dict[str, torch.Tens
     return {"something.else": torch.ones(2)}
 
 
-@pytest.mark.parametrize("what", ["missing", "nan", "shape", "patch", "roster", "else"])
+@pytest.mark.parametrize("what", ["missing", "nan", "huge", "shape", "patch", "roster", "else"])
 def test_weights_that_are_not_this_encoder_are_refused_in_one_line(
     weights: dict[str, torch.Tensor], tmp_path: Path, what: str
 ) -> None:

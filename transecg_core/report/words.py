@@ -23,7 +23,7 @@ KINDS: tuple[dict[str, str], ...] = (
     },
 )
 
-QUICK = "trains and audits too little to conclude anything: it shows that everything works"
+QUICK = "does too little to conclude anything: it shows that everything works"
 """What profile quick is for."""
 
 ATTACKS: dict[str, str] = {

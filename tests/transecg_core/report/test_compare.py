@@ -81,7 +81,7 @@ def test_profile_quick_is_said_first(arms) -> None:
         for report in reports:
             report["manifest"]["config"]["profile"] = report["training"]["profile"] = "quick"
     document = compare(arms)
-    assert document["verdict"][0].startswith("Evidence: Profile quick trains and audits too little")
+    assert document["verdict"][0].startswith("Evidence: Profile quick does too little")
     assert "generated" in document["verdict"][0]
     assert "QUICK PROFILE" in comparison_page(document)
 
