@@ -13,16 +13,18 @@ import numpy as np
 
 from transecg_core.signals.schema import WINDOW, Windows
 from transecg_core.splits.duplicates import DuplicatePair
-from transecg_core.splits.protocols import Split
+from transecg_core.splits.protocols import GAP, Split
 
 Part = tuple[str, Windows, Split]
 """A site's name, windows and split."""
 
 
 def leaked(parts: Sequence[Part], pairs: Sequence[DuplicatePair]) -> tuple[np.ndarray, ...]:
-    """Return per site which windows (N,) are probes that overlap an enrolled window of a copy in time.
+    """Return per site which windows (N,) are probes that a copy of theirs in the gallery spoils.
 
-    Of ``random-window``, which is leaky by name, nothing is.
+    As between one recording's own windows: none at all may be on the other side, save that
+    ``later-in-record`` may ask for what follows everything enrolled after the gap. It does not matter
+    which beats the cap on windows left in either copy. Of ``random-window``, leaky by name, nothing is.
     """
     index = {
         (name, info.participant, info.record): (place, record)
@@ -36,11 +38,21 @@ def leaked(parts: Sequence[Part], pairs: Sequence[DuplicatePair]) -> tuple[np.nd
         for (place, record), (other, enrolled), here in ((a, b, pair.in_a), (b, a, pair.in_b)):
             _, windows, split = parts[other]
             gallery_K = here(windows.r_sample_N[split.gallery_N & (windows.record_N == enrolled)])
-            _, windows, split = parts[place]
-            if not split.leaky:
-                rows = np.flatnonzero(_probes(windows, split) & (windows.record_N == record))
-                out[place][rows[_near(windows.r_sample_N[rows], np.sort(gallery_K))]] = True
+            if gallery_K.size:
+                out[place][_spoilt(parts[place], record, float(gallery_K.max()))] = True
     return out
+
+
+def _spoilt(part: Part, record: int, last: float) -> np.ndarray:
+    """Return the probe rows of a record of which a copy is enrolled up to position `last` of this record."""
+    _, windows, split = part
+    if split.leaky:
+        return np.empty(0, dtype=np.int64)
+    early_N = windows.r_sample_N < last + WINDOW + GAP
+    spoilt_N = np.zeros(len(windows), dtype=bool)
+    for name, mask_N in split.probes.items():
+        spoilt_N |= mask_N & early_N if name == "later-in-record" else mask_N
+    return np.flatnonzero(spoilt_N & (windows.record_N == record))
 
 
 def take_out_copies(parts: Sequence[Part], pairs: Sequence[DuplicatePair]) -> tuple[tuple[Split, ...], int]:
@@ -73,13 +85,3 @@ def refuse_copies(parts: Sequence[Part], pairs: Sequence[DuplicatePair]) -> None
                 f"split refused: site '{name}' has {int(leaked_N.sum())} probe windows that are a copy of a "
                 "gallery recording"
             )
-
-
-def _probes(windows: Windows, split: Split) -> np.ndarray:
-    return np.asarray(np.any([np.zeros(len(windows), dtype=bool), *split.probes.values()], axis=0))
-
-
-def _near(at_M: np.ndarray, sorted_K: np.ndarray) -> np.ndarray:
-    """Return which positions (M,) are less than a window from one of `sorted_K`."""
-    first = np.searchsorted(sorted_K, at_M - WINDOW, side="right")
-    return np.asarray(first < np.searchsorted(sorted_K, at_M + WINDOW, side="left"))
