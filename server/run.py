@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import time
@@ -217,7 +216,8 @@ def read_facts(site: str, text: str) -> dict[str, Any]:
         raise UserError(
             f"site '{site}' gave reasons for skipping that are no plain text of up to 100 characters"
         )
-    if (facts.get("trained_on") or 0) > (facts.get("participants") or math.inf):
+    people = facts.get("participants")
+    if people is not None and (facts.get("trained_on") or 0) > people:
         raise UserError(f"site '{site}' says that more people trained than it has")
     return {"participants": None, "trained_on": None, **facts}
 

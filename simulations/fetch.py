@@ -139,9 +139,15 @@ def _right_by_hand(name: str, reader: Reader, target: Path) -> bool:
     listed = next((target / file for file in (LIST, "SHA256SUMS") if (target / file).is_file()), None)
     if listed is None or SELECTIONS[name].pinned is None or listed.stat().st_size > MAX_LIST_BYTES:
         return False
-    chosen = select(name, listed.read_bytes())
-    check(name, chosen, reader)
-    return not _left(name, target, chosen)
+    try:
+        chosen = select(name, listed.read_bytes())
+        check(name, chosen, reader)
+    except (UserError, OSError):
+        return False  # a list, but not the one that is pinned: it proves nothing
+    try:
+        return not _left(name, target, chosen)
+    except OSError as error:
+        raise UserError(f"{target}: can't be read ({error.strerror})") from None
 
 
 def _lock(handle: int, target: Path) -> None:

@@ -18,7 +18,7 @@ from transecg_core.cohorts import open_site
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.config import RunConfig, defaults, parse
 from transecg_core.model.card import model_card
-from transecg_core.model.heads import SiteModel, load_shared, new_site_model
+from transecg_core.model.heads import LOCAL_TASKS, SiteModel, load_shared, new_site_model
 from transecg_core.privacy.account import (
     RawMechanism,
     at_two_sites,
@@ -107,7 +107,7 @@ def audit_context(
     it audits on embedded synthetic people, none of whom trained the model.
     """
     cfg = record.cfg
-    model, random_model = audit_models(cfg, weights)
+    model, random_model = audit_models(cfg, weights, record.tasks)
     return AuditContext(
         sites=_audit_sites(record, sources), model=model, random_model=random_model, tasks=record.tasks,
         membership=cfg.cohort != "node" and cfg.audit_split == "halves",
@@ -117,8 +117,12 @@ def audit_context(
     )  # fmt: skip
 
 
-def audit_models(cfg: RunConfig, weights: Mapping[str, Tensor]) -> tuple[SiteModel, SiteModel]:
-    """Return the model to audit and an untrained one; neither has a participant head.
+def audit_models(
+    cfg: RunConfig, weights: Mapping[str, Tensor], tasks: tuple[str, ...]
+) -> tuple[SiteModel, SiteModel]:
+    """Return the model to audit and an untrained one, with the shared heads of `tasks` only.
+
+    A head that nobody trained says nothing about anybody: its losses would only blur an attack.
 
     Raises
     ------
@@ -132,8 +136,8 @@ def audit_models(cfg: RunConfig, weights: Mapping[str, Tensor]) -> tuple[SiteMod
         cfg.patch, cfg.task_names, seed_for(cfg.seed, "random floor"), participants=1
     )
     for each in (model, random_model):
-        if "participant" in each.heads:
-            del each.heads["participant"]
+        for task in [name for name in each.heads if name in LOCAL_TASKS or name not in tasks]:
+            del each.heads[task]
         each.eval()
     return model, random_model
 
@@ -171,11 +175,20 @@ def report_run(
     card = model_card(cfg, record.tasks, body)
     # One metadata key only: safetensors writes several in random order, and equal runs must be equal bytes.
     metadata = {"card": json.dumps(card, sort_keys=True)}
-    save_file(dict(weights), folder / "encoder.safetensors", metadata=metadata)
+    save_file(released(weights, record.tasks), folder / "encoder.safetensors", metadata=metadata)
     (folder / "model-card.json").write_text(
         json.dumps(card, indent=2, sort_keys=True) + "\n", encoding="utf-8"
     )
     return write_report(body, folder)
+
+
+def released(weights: Mapping[str, Tensor], tasks: tuple[str, ...]) -> dict[str, Tensor]:
+    """Return the weights that are published: the encoder, and the heads that somebody trained."""
+    return {
+        name: value
+        for name, value in weights.items()
+        if name.split(".")[0] != "heads" or name.split(".")[1] in tasks
+    }
 
 
 def measured(

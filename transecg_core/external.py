@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -100,12 +101,16 @@ def read_members(path: Path) -> Members:
         With the line that is wrong.
     """
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines()))
+        reader = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
+        rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"--members {path}: can't be read ({error})") from None
     members: dict[str, set[str]] = {}
-    for line, row in enumerate(rows, start=2):
-        site, participant = (row.get("site") or "").strip(), (row.get("participant") or "").strip()
+    for line, row in rows:
+        # Composed, as the participants table's ids are: some systems write letters and accents apart.
+        site, participant = (
+            unicodedata.normalize("NFC", row.get(key) or "").strip() for key in ("site", "participant")
+        )
         if not site or not participant:
             raise UserError(
                 f"--members {path}: line {line} lacks site or participant; both columns are needed"
@@ -146,7 +151,7 @@ def audit_model(
         If the weights or the declared members don't fit.
     """
     try:
-        model, random_model = audit_models(cfg, weights)
+        model, random_model = audit_models(cfg, weights, cfg.task_names)
     except ValueError as error:
         raise UserError(f"the model can't be audited: {error}; it must have this encoder's shape") from None
     sources = tuple(open_site(cfg, name) for name in cfg.site_names)

@@ -24,9 +24,9 @@ PEOPLE = 4
 
 def write_records(folder: Path, cohort: str) -> None:
     """Write a synthetic site as WFDB files in ECG-ID's layout."""
+    people: dict[str, int] = {}
     for recording in open_site(cohort, PEOPLE, seed=5).read(SkipLog()):
-        number = int("".join(c for c in recording.participant if c.isdigit()) or 0)
-        person = folder / f"Person_{number:02d}"
+        person = folder / f"Person_{people.setdefault(recording.participant, len(people) + 1):02d}"
         person.mkdir(parents=True, exist_ok=True)
         count = len(list(person.glob("*.hea"))) + 1
         wfdb.wrsamp(

@@ -6,11 +6,14 @@ import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import wfdb
 
 from transecg_core.cohorts import READERS, open_reader, synthetic
+from transecg_core.cohorts.folder import open_folder
 from transecg_core.cohorts.schema import Labels, Recording, SiteSource, SkipLog
 from transecg_core.config import parse
 from transecg_core.errors import NothingUsable, UserError
@@ -330,3 +333,18 @@ def test_our_own_synthetic_sites_keep_the_contract(site: str) -> None:
 @pytest.mark.parametrize("name", sorted(READERS))
 def test_the_public_datasets_keep_the_contract(data_root, name: str) -> None:
     assert inspect_source(open_reader(name, data_root / name, name)).problems == ()
+
+
+@pytest.mark.parametrize("name", ["record", "signal", "person", "session"])
+def test_a_record_may_be_called_what_our_own_reasons_say(tmp_path: Path, name: str) -> None:
+    """A name that happens to be a word of a reason is no name in a reason."""
+    for stem in (name, "other"):
+        x_TC = sum(
+            np.exp(-0.5 * ((np.arange(5000) / 250 - at) / 0.012) ** 2) for at in np.arange(0.5, 19.5, 0.8)
+        )
+        x_TC = x_TC + 0.01 * np.random.default_rng(len(stem)).standard_normal(5000)
+        wfdb.wrsamp(stem, 250, ["mV"], ["I"], x_TC[:, None], fmt=["16"], write_dir=str(tmp_path))
+    (tmp_path / "participants.csv").write_text(f"record,participant,session,sex\n{name},a,1,\nother,b,,F\n")
+    found = inspect_source(open_folder(tmp_path, "clinic"))
+    assert [problem.what for problem in found.problems if "names a record" in problem.what] == []
+    assert any("sex unknown" in reason for _, reason in found.kept)

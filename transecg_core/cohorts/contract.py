@@ -14,6 +14,7 @@ from transecg_core.cohorts.leads import LEADS
 from transecg_core.cohorts.schema import BEATS, COMPONENTS, UNKNOWN, Labels, Recording, SiteSource, SkipLog
 from transecg_core.cohorts.wfdb_files import MAX_FS_HZ
 from transecg_core.names import SITE_NAMES, TASKS, is_site_name, nearest
+from transecg_core.remedies import OTHERWISE, remedy
 from transecg_core.text import escaped
 
 MIN_SPAN_MV, MAX_SPAN_MV = 0.02, 50.0
@@ -176,7 +177,7 @@ class Contract:
         for reason in dict.fromkeys(reason for _, reason in skips.items):
             if not REASON.fullmatch(reason):
                 self.broken("", f"skip reason {reason[:120]!r}", "plain text of up to 100 characters")
-            elif any(name in reason for name in names):
+            elif remedy(reason) == OTHERWISE and any(name in reason.partition(": ")[2] for name in names):
                 self.broken(
                     "", f"skip reason {reason!r} names a record", "reasons go into reports: name nobody"
                 )

@@ -26,8 +26,8 @@ MAX_RECORD_S = 86_400.0
 MAX_PHYSICAL = 1e9
 ANNOTATIONS = "EDF Annotations"
 NOT_ASCII = "record kept: EDF header is not plain ASCII, read as Latin-1"
-_MICRO = re.compile("\u00c2?\u00b5")
-"""The sign of micro, in Latin-1 or in UTF-8 read as Latin-1."""
+_MICRO = re.compile("\u00c2?\u00b5|\u00ce\u00bc")
+"""The sign of micro in Latin-1, or it and the Greek letter in UTF-8, read as Latin-1."""
 WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
 """Label, transducer, dimension, physical min and max, digital min and max, filter, samples, reserved."""
 
@@ -96,7 +96,8 @@ def read_header(root: Path, file: str) -> EdfHeader:
 def _text(raw: bytes, length: int) -> str:
     if len(raw) < length:
         raise UnsafeRecord("record: EDF header is cut off")
-    if any(byte < 32 or 126 < byte < 160 for byte in raw):
+    # From 128 on: umlauts, in whatever encoding. UTF-8's second bytes are Latin-1's control characters.
+    if any(byte < 32 or byte == 127 for byte in raw):
         raise UnsafeRecord("record: EDF header is not printable text")
     return raw.decode("latin-1")
 

@@ -39,8 +39,8 @@ def fingerprint(
     """Hash all data and code a recording depends on, and name each record's signal files by content and `person`.
 
     A copy under the same `person` (of a local id) is skipped on reading, once another was used. A copy under another
-    person's id is kept and noted: what one person contributes must never depend on another's data. The audit takes
-    such ids for one person.
+    person's id is kept and noted: what one person contributes must never depend on another's data.
+    The audit deals with them (`transecg_core.risk.duplicates`).
     """
     total = hashlib.sha256(_code_digest(reader))
     total.update(repr(reader.notes).encode())

@@ -38,9 +38,12 @@ MIN_CORRELATION = ((3, 0.9), (6, 0.7), (12, 0.4))
 """Least correlation of what is left without the mean beat, from so many windows on.
 
 Of 2,336 shifts at which the beats of two different recordings of the five public datasets agree, the
-highest were 0.66 (3 to 5 windows), 0.37 (6 to 11) and 0.10; of 23,619 at which they don't, 0.87, 0.67
+highest were 0.66 (3 to 5 windows), 0.37 (6 to 11) and 0.10; of 23,619 at which they don't, 0.87, 0.39
 and 0.16. The copies among them reach 0.978 and more (``benchmarks/duplicates.py``).
 """
+MIN_TOLD_APART = 0.3
+"""Least median correlation of what tells a window from the one most like it. Lower than the others: of noise that
+is in one recording only, a difference of two windows holds twice as much."""
 MIN_WINDOWS = MIN_CORRELATION[0][0]
 MOST_WINDOWS = 64
 """Windows compared per pair: more would not change the answer."""
@@ -219,7 +222,28 @@ def _correlations(table: Table, c: Candidates) -> tuple[np.ndarray, np.ndarray, 
         np.add.reduceat((p * q).sum(axis=1), first) for p, q in ((x_MK, y_MK), (x_MK, x_MK), (y_MK, y_MK))
     )
     own_C[who] = np.sign(shape_C[who]) * xy / np.sqrt(np.maximum(xx * yy, 1e-12))
+    for group in np.flatnonzero((count_C[who] >= MIN_WINDOWS) & (own_C[who] >= MIN_CORRELATION[-1][1])):
+        rows = slice(first[group], first[group] + count_C[who[group]])
+        sign = np.sign(shape_C[who[group]])
+        if sign * _told_apart(x_MK[rows], y_MK[rows]) < MIN_TOLD_APART:
+            own_C[who[group]] = 0.0
     return count_C, shape_C, own_C
+
+
+def _told_apart(x_MK: np.ndarray, y_MK: np.ndarray) -> float:
+    """Return how well the two agree on what tells a window from the one most like it: the median correlation.
+
+    Where a record has beats of two kinds (bigeminy, T waves taken for beats), the mean beat is neither, and what is
+    left without it repeats with the rhythm. Two windows of one kind differ by what no heart repeats; the median, since
+    a kind may have one window only.
+    """
+    alike_MM = x_MK @ x_MK.T + y_MK @ y_MK.T
+    size_M = np.diag(alike_MM)
+    apart_MM = size_M[:, None] + size_M[None, :] - 2 * alike_MM
+    np.fill_diagonal(apart_MM, np.inf)
+    other_M = apart_MM.argmin(axis=1)
+    dx_MK, dy_MK = x_MK - x_MK[other_M], y_MK - y_MK[other_M]
+    return float(np.median(_cosine(dx_MK, dy_MK)))
 
 
 def _own(z_MK: np.ndarray, group_M: np.ndarray, first: np.ndarray, count_G: np.ndarray) -> np.ndarray:

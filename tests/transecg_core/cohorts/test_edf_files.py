@@ -152,7 +152,7 @@ def test_a_header_with_any_bytes_in_it_is_read_or_refused(
     assert 0 < got.fs_hz <= 10_000
 
 
-@pytest.mark.parametrize("micro", ["µV".encode("latin-1"), "µV".encode()])
+@pytest.mark.parametrize("micro", ["µV".encode("latin-1"), "µV".encode(), "μV".encode()])
 def test_the_sign_of_micro_is_read_and_noted(tmp_path: Path, micro: bytes) -> None:
     root = write(tmp_path, signal(2, "EKG II", "uV"))
     raw = bytearray((root / "a.edf").read_bytes())
@@ -163,3 +163,16 @@ def test_the_sign_of_micro_is_read_and_noted(tmp_path: Path, micro: bytes) -> No
     got = decode(root, "a.edf", Stated(), EVERY_LEAD)
     np.testing.assert_allclose(got.signal_mv, wave(2), atol=0.6 * 10 / 65535)
     assert got.notes == (NOT_ASCII,)
+
+
+@pytest.mark.parametrize("name", ["MÜLLER", "Groß", "Müller", "Çelik", "Łoś"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1252"])
+def test_whose_name_is_in_the_header_decides_nothing(tmp_path: Path, name: str, encoding: str) -> None:
+    root = write(tmp_path, signal(2, "EKG II"))
+    raw = bytearray((root / "a.edf").read_bytes())
+    patient = name.encode(encoding, errors="replace")
+    raw[8 : 8 + len(patient)] = patient
+    (root / "a.edf").write_bytes(raw)
+    np.testing.assert_allclose(
+        decode(root, "a.edf", Stated(), EVERY_LEAD).signal_mv, wave(2), atol=0.6 * 10 / 65535
+    )
