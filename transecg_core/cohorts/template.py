@@ -26,10 +26,10 @@ MEANING = {
     "session": "The person's visit, counted from 1 (gaps are closed). Wins over `date`, and must not contradict it.",
     "date": "The recording's day, `YYYY-MM-DD` (a time after it is ignored; `DD.MM.YYYY` is read too). Only its order "
     "within the person is used, so shifted dates do.",
-    "age": "Years, with a decimal point. Nothing, `N/A`, `unknown`, `-`, `?`, `999` or a negative number is unknown and counted; "
-    "`>89` and `300` are read as 90. Anything else (a year of birth, `56,5`) is refused.",
-    "sex": "`F`, `M`, `female` or `male`. Nothing, `N/A`, `unknown`, `-`, `?`, `U`, `X`, `D`, `O`, `other` or `divers` is unknown and "
-    "counted; any other word is refused.",
+    "age": "Years, with a decimal point. Nothing, `N/A`, `unknown`, `-`, `?`, `999` or a negative number is unknown "
+    "and counted; `>89` and `300` are read as 90. Anything else (a year of birth, `56,5`) is refused.",
+    "sex": "`F`, `M`, `female` or `male`. Nothing, `N/A`, `unknown`, `-`, `?`, `U`, `X`, `D`, `O`, `other` or `divers` is "
+    "unknown and counted; any other word is refused.",
     "diagnosis": "`normal` or `abnormal`, or nothing.",
     "beats": "Of a WFDB record: the extension of its annotation file of beats, such as `atr`.",
     "lead": "The lead to read: `I`, `II`, `V5` ... Needed where the file doesn't name its leads.",
