@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from physionet_server import Site, published, serving
 
+from simulations import physionet
 from simulations.engines.base import App, Order
 
 CLIENT = """
@@ -163,3 +165,18 @@ def order(
         return Order(toy_app, full, int(full["nodes"]), heard.lines.append, heard.notes.append)
 
     return make
+
+
+@pytest.fixture
+def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our few records are not the published ones; `test_pins` covers the pins."""
+    free = {name: dataclasses.replace(one, pinned=None) for name, one in physionet.SELECTIONS.items()}
+    monkeypatch.setattr(physionet, "SELECTIONS", free)
+    monkeypatch.setattr("simulations.fetch.SELECTIONS", free)
+
+
+@pytest.fixture
+def site(tmp_path: Path, unpinned: None) -> Iterator[Site]:
+    """A small ECG-ID, served on loopback."""
+    with serving(published(tmp_path, "ecgiddb")) as started:
+        yield started

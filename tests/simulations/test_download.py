@@ -5,31 +5,15 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from physionet_server import FAST, Handler, Site, answers, closes_after, get, published, sends, serving
 
-from simulations import physionet
 from simulations.download import Client
 from transecg_core.errors import UserError
 
 REC = "Person_01/rec_1"
-
-
-@pytest.fixture
-def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our few records are not the published ones; `test_pins` covers the pins."""
-    free = {name: dataclasses.replace(one, pinned=None) for name, one in physionet.SELECTIONS.items()}
-    monkeypatch.setattr(physionet, "SELECTIONS", free)
-    monkeypatch.setattr("simulations.fetch.SELECTIONS", free)
-
-
-@pytest.fixture
-def site(tmp_path: Path, unpinned: None) -> Iterator[Site]:
-    with serving(published(tmp_path, "ecgiddb")) as started:
-        yield started
 
 
 def test_a_broken_connection_goes_on_where_it_was(tmp_path: Path, site: Site) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from random import Random
 
@@ -19,20 +17,6 @@ from transecg_core.cohorts import READERS
 from transecg_core.errors import UserError
 
 REC = "Person_01/rec_1"
-
-
-@pytest.fixture
-def unpinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our few records are not the published ones; `test_pins` covers the pins."""
-    free = {name: dataclasses.replace(one, pinned=None) for name, one in physionet.SELECTIONS.items()}
-    monkeypatch.setattr(physionet, "SELECTIONS", free)
-    monkeypatch.setattr("simulations.fetch.SELECTIONS", free)
-
-
-@pytest.fixture
-def site(tmp_path: Path, unpinned: None) -> Iterator[Site]:
-    with serving(published(tmp_path, "ecgiddb")) as started:
-        yield started
 
 
 @pytest.mark.parametrize(
