@@ -44,7 +44,7 @@ class Coordinator:
     account: dict[str, SiteAccount] = field(default_factory=dict)
     planned: dict[str, RawMechanism | None] = field(default_factory=dict)
     rounds: list[dict[str, Any]] = field(default_factory=list)
-    tasks: tuple[str, ...] = ()
+    trained: set[str] = field(default_factory=set)
 
     def run(self) -> Path:
         """Train, audit and report.
@@ -71,7 +71,8 @@ class Coordinator:
         for number in range(1, self.cfg.rounds + 1):
             weights = self.round(federation, number, weights)
             self.progress(number, time.monotonic() - start)
-        record = RunRecord(self.cfg, federation.engine, self.rounds, self.account, described, self.tasks)
+        tasks = tuple(task for task in self.cfg.task_names if task in self.trained)
+        record = RunRecord(self.cfg, federation.engine, self.rounds, self.account, described, tasks)
         self.say("audit: risk and attribution")
         return report_run(record, weights, self.folder, self.say)
 
@@ -95,7 +96,6 @@ class Coordinator:
             ]
             self.say(f"site {site}: {', '.join(counts) or 'counts withheld'}")
         self.check_tasks(trainable)
-        self.tasks = tuple(task for task in self.cfg.task_names if task in trainable)
         return facts
 
     def plan(self, site: str, people: object) -> RawMechanism | None:
@@ -157,6 +157,7 @@ class Coordinator:
         """Account for a round: every site asked is charged, whether its update came, was late or refused."""
         for site, account in self.account.items():
             mechanism, update = self.planned[site], updates.get(site)
+            self.trained |= set(update.tasks) if update is not None else set()
             self.account[site] = SiteAccount(
                 account.mechanisms + (() if mechanism is None else (mechanism,)),
                 account.accepted + (update is not None),

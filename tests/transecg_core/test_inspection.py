@@ -258,6 +258,13 @@ DEFECTS: dict[str, tuple[Callable[[], SiteSource], str]] = {
     "reason-long": (lambda: source(*GOOD, skips=(("r", "record: " + "x" * 200),)), "skip reason"),
     "reason-lines": (lambda: source(*GOOD, skips=(("r", "record: a\nb"),)), "skip reason"),
     "reason-names": (lambda: source(*GOOD, skips=(("meier", "record: meier is broken"),)), "names a record"),
+    **{
+        f"reason-names {reason}": (lambda reason=reason: source(*GOOD, skips=(("p00123", reason),)), "names a record")
+        for reason in (
+            "record: p00123 file missing", "recording p00123 is unreadable", "p00123: too noisy", "record: bad p00123",
+            "record: annotation p00123 bad", "record: EDF of p00123 is odd", "record kept: lead p00123 read as I",
+        )
+    },
     "restless": (restless, "a second reading differs"),
     "raising": (raising, "reading stopped: OSError: disk gone"),
 }  # fmt: skip

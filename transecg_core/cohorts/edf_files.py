@@ -3,7 +3,7 @@
 The edfio package decodes, but it trusts what a header says and mends what it finds. So every
 header is read and checked here first: printable, bounded counts, as many bytes as it claims, no
 gaps (EDF+D). The format demands ASCII, but names with umlauts and the sign of micro are common:
-they are read as Latin-1 and noted. Patient names and dates in the header are not looked at.
+they are read as Latin-1 and noted. What the header says of patient and hospital is not looked at.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from transecg_core.cohorts.listing import locate
 
 FIXED = 256
 """Bytes of the header's fixed part, and of each signal's part."""
+PERSONAL = slice(8, 168)
+"""Bytes of the fixed part that say who was recorded, and where: whatever stands there decides nothing."""
 MAX_SIGNALS = 256
 MAX_RECORD_S = 86_400.0
 MAX_PHYSICAL = 1e9
@@ -77,7 +79,8 @@ def read_header(root: Path, file: str) -> EdfHeader:
     try:
         size = path.stat().st_size
         with path.open("rb") as handle:
-            fixed = _text(handle.read(FIXED), FIXED)
+            raw = handle.read(FIXED)
+            fixed = _text(raw[: PERSONAL.start] + b" " * len(raw[PERSONAL]) + raw[PERSONAL.stop :], FIXED)
             count = _count(fixed)
             signals = _text(handle.read(FIXED * count), FIXED * count)
     except OSError:

@@ -224,8 +224,8 @@ def edf_cases() -> Iterator[Case]:
         ("physical range nan", 360, b"nan     ", "physical range is not"),
         ("physical range in text", 360, b"=cmd()  ", "physical range is not"),
         ("physical range of a volt", 360, b"-1000   1000    ", "corrupt samples"),
-        ("NUL in the header", 100, b"\0", "not printable"),
-        ("control characters in the header", 8, b"\x1b[2J", "not printable"),
+        ("NUL in the header", 300, b"\0", "not printable"),
+        ("control characters in the header", 256, b"\x1b[2J", "not printable"),
         ("gaps (EDF+D)", 192, b"EDF+D", "with gaps"),
         ("BDF", 0, b"\xffBIOSEMI", "not an EDF"),
         ("another version", 0, b"1       ", "not an EDF"),
@@ -255,8 +255,10 @@ def edf_cases() -> Iterator[Case]:
     for name, row in said.items():
         yield case(f"EDF, table of {name}", row, patched(0, b""), "skipped", "differ|no lead|no channel")
     yield case("EDF, lead by the table", "101.edf,P2,1,II,,,", patched(0, b"", label="ECG"), "kept", "")
-    umlaut = patched(8, "Müller".encode("latin-1"))
+    umlaut = patched(280, "Müller".encode("latin-1"))
     yield case("EDF, Latin-1 in the header", EDF_ROW, umlaut, "kept", "not plain ASCII, read as Latin-1")
+    for name in (b"\x1b[2J", b"a\tb\0", "M\u00fcller".encode("latin-1")):
+        yield case(f"EDF, {name!a} for the patient", EDF_ROW, patched(8, name), "kept", "")
     yield case("EDF, microvolts", EDF_ROW, patched(0, b"", units="uV"), "kept", "")
     yield case("EDF+C", EDF_ROW, lambda root: write_edf(root / "101.edf", annotated=True), "kept", "")
 
