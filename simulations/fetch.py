@@ -17,7 +17,7 @@ from pathlib import Path
 from shlex import quote
 
 from simulations.download import Client, Limits, Unreachable, sha256_of
-from simulations.physionet import LIST, MAX_LIST_BYTES, SELECTIONS, by_hand, check, select
+from simulations.physionet import LIST, MAX_LIST_BYTES, SELECTIONS, WrongList, by_hand, check, select
 from transecg_core.cohorts import READERS
 from transecg_core.cohorts.reader import Reader, make_source
 from transecg_core.cohorts.schema import Origin
@@ -97,8 +97,9 @@ def fetch(
             say(f"{len(chosen)} files, {len(chosen) - len(left)} of them already here and right")
             _download(client, target, left)
     except Unreachable as error:
-        if not _right_by_hand(name, reader, target):
-            raise UserError(_offline(name, reader, target, client, error)) from None
+        wrong = _wrong_by_hand(name, reader, target)
+        if wrong is not None:
+            raise UserError(_offline(name, reader, target, client, error) + wrong) from None
         say(f"{client.base_url} can't be reached, but every file here has the published SHA-256")
     finally:
         client.close()
@@ -134,20 +135,27 @@ def _offline(name: str, reader: Reader, target: Path, client: Client, error: Unr
     )
 
 
-def _right_by_hand(name: str, reader: Reader, target: Path) -> bool:
-    """Return whether the folder holds the dataset's own list, as pinned, and every file of it."""
+def _wrong_by_hand(name: str, reader: Reader, target: Path) -> str | None:
+    """Return what keeps files put there by hand from being verified; None if all are the published ones.
+
+    Raises
+    ------
+    UserError
+        If the folder's list is the pinned one, and a file isn't as it says.
+    """
     listed = next((target / file for file in (LIST, "SHA256SUMS") if (target / file).is_file()), None)
-    if listed is None or SELECTIONS[name].pinned is None or listed.stat().st_size > MAX_LIST_BYTES:
-        return False
+    if listed is None or SELECTIONS[name].pinned is None:
+        return ""
     try:
+        if listed.stat().st_size > MAX_LIST_BYTES:
+            return f"; the {listed.name} there is too long"
         chosen = select(name, listed.read_bytes())
         check(name, chosen, reader)
-    except (UserError, OSError):
-        return False  # a list, but not the one that is pinned: it proves nothing
-    try:
-        return not _left(name, target, chosen)
+        return None if not _left(name, target, chosen) else "; files are missing there"
     except OSError as error:
-        raise UserError(f"{target}: can't be read ({error.strerror})") from None
+        return f"; what is there can't be read ({error.strerror})"
+    except WrongList:
+        return f"; the {listed.name} there is not the one this version knows"
 
 
 def _lock(handle: int, target: Path) -> None:

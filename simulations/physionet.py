@@ -26,6 +26,10 @@ MAX_FILES = 100_000
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]?(\S.*)")
 
 
+class WrongList(UserError):
+    """A list of checksums that is malformed, lacks what is needed, or isn't the pinned one."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """Which files of a dataset are fetched.
@@ -75,7 +79,7 @@ def select(name: str, text: bytes) -> dict[str, str]:
 
     Raises
     ------
-    UserError
+    WrongList
         If the list is malformed, names a file outside its folder, lists one twice or lists too many.
     """
     listed: dict[str, str] = {}
@@ -84,13 +88,13 @@ def select(name: str, text: bytes) -> dict[str, str]:
             continue
         match = _LINE.fullmatch(line.rstrip())
         if match is None or not _local(match[2]):
-            raise UserError(f"{name}: {LIST} holds a line that is no checksum of a file of its own; refused")
+            raise WrongList(f"{name}: {LIST} holds a line that is no checksum of a file of its own; refused")
         if listed.setdefault(match[2], match[1]) != match[1]:
-            raise UserError(f"{name}: {LIST} lists a file twice with two checksums; refused")
+            raise WrongList(f"{name}: {LIST} lists a file twice with two checksums; refused")
     wanted = SELECTIONS[name].wanted
     chosen = {path: listed[path] for path in sorted(listed) if wanted.fullmatch(path)}
     if len(chosen) > MAX_FILES:
-        raise UserError(f"{name}: {LIST} lists {len(chosen)} files; refused")
+        raise WrongList(f"{name}: {LIST} lists {len(chosen)} files; refused")
     return chosen
 
 
@@ -104,10 +108,10 @@ def check(name: str, chosen: Mapping[str, str], reader: Reader) -> None:
     lacking = [path for path in needed if path not in chosen]
     if lacking or not headers:
         what = f"{len(lacking)} of the files its reader needs, first {lacking[0]}" if lacking else "records"
-        raise UserError(f"{name}: the server's {LIST} lacks {what}; {by_hand(reader)}")
+        raise WrongList(f"{name}: the server's {LIST} lacks {what}; {by_hand(reader)}")
     pinned = SELECTIONS[name].pinned
     if pinned is not None and digest(chosen) != pinned:
-        raise UserError(
+        raise WrongList(
             f"{name}: the server's {LIST} is not the one this version of transecg knows: "
             f"the dataset has changed, or it isn't PhysioNet's; {by_hand(reader)}"
         )

@@ -34,7 +34,8 @@ def test_an_honest_description_is_read() -> None:
         json.dumps(GOOD | {"records": True}), json.dumps(GOOD | {"skipped": [1]}),
         json.dumps(GOOD | {"skipped": {"\ud800": 1}}),
         json.dumps(GOOD | {"skipped": {"a\nb": 1}}), "9" * 5000,
-        json.dumps(GOOD | {"trained_on": 4}), json.dumps(GOOD | {"skipped": {"x": "<script>"}}),
+        json.dumps(GOOD | {"trained_on": 4}),
+        json.dumps(GOOD | {"participants": 0}), json.dumps(GOOD | {"skipped": {"x": "<script>"}}),
         json.dumps(GOOD | {"skipped": {"x" * 20_001: 1}}),
     ],
 )  # fmt: skip

@@ -117,6 +117,31 @@ def test_a_failing_site_is_named_and_the_run_goes_on(
     assert any("synth-c missed 1 of 2 rounds" in limit for limit in report["limits"])
 
 
+def test_a_head_that_nobody_trained_is_neither_released_nor_audited(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """synth-c alone has diagnoses, says so at the start, and then never answers."""
+    honest = client.app.train_round
+
+    def train(cfg, node, data, order, weights, local):
+        if order.site == "synth-c":
+            raise RuntimeError("disk on fire")
+        return honest(cfg, node, data, order, weights, local)
+
+    monkeypatch.setattr(client.app, "train_round", train)
+    folder, _ = launch(tmp_path, sites="synth-a,synth-b,synth-c", nodes=3)
+    card = json.loads((folder / "model-card.json").read_text())
+    heads = {
+        name.split(".")[1] for name in load_file(folder / "encoder.safetensors") if name.startswith("heads.")
+    }
+    assert heads == set(card["tasks"]) - {"participant"}
+    assert "sex" in heads
+    assert "diagnosis" not in heads
+    report = report_of(folder)
+    assert "diagnosis" not in report["utility"]
+    assert "diagnosis" not in report["attribution"]
+
+
 def test_one_site_alone_ends_the_run_and_keeps_what_was_finished(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -184,9 +184,13 @@ def test_offline_files_put_there_by_hand_are_verified_by_the_pinned_list(
     assert "every file here has the published SHA-256" in capsys.readouterr().out
     with pytest.raises(UserError, match="can't be reached"):
         offline(None)
-    with pytest.raises(UserError, match="can't be reached"):
+    with pytest.raises(UserError, match=r"can't be reached .*not the one this version knows"):
         offline("0" * 64)
     record = tmp_path / "ecgiddb" / f"{REC}.dat"
+    kept = record.rename(tmp_path / "kept")
+    with pytest.raises(UserError, match=r"can't be reached .*files are missing there"):
+        offline("right")
+    kept.rename(record)
     record.write_bytes(record.read_bytes()[:-1] + b"\0")
     with pytest.raises(UserError, match=r"rec_1\.dat is not the published file"):
         offline("right")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,19 @@ def test_members_are_read_by_site(tmp_path: Path) -> None:
     path = tmp_path / "members.csv"
     path.write_text("\ufeffsite,participant,note\r\nb,1,x\r\na,2,\r\nb,3,\r\n", encoding="utf-8")
     assert external.read_members(path) == {"a": {"2"}, "b": {"1", "3"}}
+
+
+def test_ids_are_composed_as_the_table_s_are(tmp_path: Path) -> None:
+    path = tmp_path / "members.csv"
+    path.write_text(f"site,participant\na,{unicodedata.normalize('NFD', 'Jürgen')}\n", encoding="utf-8")
+    assert external.read_members(path) == {"a": {"J\u00fcrgen"}}
+
+
+def test_the_line_that_is_wrong_is_named_whatever_is_blank(tmp_path: Path) -> None:
+    path = tmp_path / "members.csv"
+    path.write_text("site,participant\n\na,1\n\n,2\n")
+    with pytest.raises(UserError, match="line 5 lacks"):
+        external.read_members(path)
 
 
 def test_weights_are_read(encoder: Path, weights: dict[str, torch.Tensor]) -> None:

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from transecg_core.signals.schema import WINDOW, Windows
+from transecg_core.signals.schema import Windows
 from transecg_core.splits.duplicates import DuplicatePair
-from transecg_core.splits.protocols import GAP, Split
+from transecg_core.splits.guards import AFTER
+from transecg_core.splits.protocols import Split
 
 Part = tuple[str, Windows, Split]
 """A site's name, windows and split."""
@@ -48,7 +49,7 @@ def _spoilt(part: Part, record: int, last: float) -> np.ndarray:
     _, windows, split = part
     if split.leaky:
         return np.empty(0, dtype=np.int64)
-    early_N = windows.r_sample_N < last + WINDOW + GAP
+    early_N = windows.r_sample_N < last + AFTER
     spoilt_N = np.zeros(len(windows), dtype=bool)
     for name, mask_N in split.probes.items():
         spoilt_N |= mask_N & early_N if name == "later-in-record" else mask_N

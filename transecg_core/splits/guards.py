@@ -9,6 +9,12 @@ import numpy as np
 
 from transecg_core.signals.schema import WINDOW, Windows
 
+GAP = WINDOW
+"""Samples of silence between the last gallery window and the first probe of a record: one window."""
+
+AFTER = WINDOW + GAP
+"""Least distance (samples) of a ``later-in-record`` probe's R peak from every enrolled one of its record."""
+
 
 def refuse_leaks(
     windows: Windows, gallery_N: np.ndarray, probes: Mapping[str, np.ndarray], leaky: bool = False
@@ -17,7 +23,7 @@ def refuse_leaks(
 
     Always refused: a window in two parts. Unless `leaky`: a recording on both sides
     (``other-record``, ``other-session``), a session on both sides (``other-session``),
-    a probe that overlaps or precedes a gallery window of its recording
+    a probe less than `AFTER` behind a gallery window of its recording
     (``later-in-record``), and a probe identical to a gallery window.
 
     Raises
@@ -56,9 +62,9 @@ def _refuse_overlap(windows: Windows, gallery_N: np.ndarray, mask: np.ndarray) -
     for record in np.unique(windows.record_N[mask]):
         own = windows.record_N == record
         enrolled = windows.r_sample_N[own & gallery_N]
-        if len(enrolled) and windows.r_sample_N[own & mask].min() - enrolled.max() < WINDOW:
+        if len(enrolled) and windows.r_sample_N[own & mask].min() - enrolled.max() < AFTER:
             raise ValueError(
-                "split refused: later-in-record has overlapping or earlier windows among its probes"
+                "split refused: later-in-record has probes that overlap, precede or closely follow enrolled windows"
             )
 
 

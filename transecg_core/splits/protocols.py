@@ -18,14 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from transecg_core.seeds import seed_for
-from transecg_core.signals.schema import WINDOW, Windows
-from transecg_core.splits.guards import identical, refuse_leaks
+from transecg_core.signals.schema import Windows
+from transecg_core.splits.guards import AFTER, identical, refuse_leaks
 
 PROTOCOLS: tuple[str, ...] = ("auto", "random-window", "later-in-record", "other-record", "other-session")
 PROBE_SHARE = 0.3
 """Share of windows that ``later-in-record`` and ``random-window`` put aside."""
-GAP = WINDOW
-"""Samples of silence between the last gallery window and the first probe of a record: one window."""
 
 Parts = dict[str, np.ndarray]
 
@@ -129,7 +127,7 @@ def _cut_records(windows: Windows, rows: np.ndarray, records: list[int]) -> tupl
         own = rows[windows.record_N[rows] == record]
         own = own[np.argsort(windows.r_sample_N[own], kind="stable")]
         first = len(own) - int(np.ceil(PROBE_SHARE * len(own)))
-        before = own[windows.r_sample_N[own] <= windows.r_sample_N[own[first]] - WINDOW - GAP]
+        before = own[windows.r_sample_N[own] <= windows.r_sample_N[own[first]] - AFTER]
         if len(before):
             early.append(before)
             late.append(own[first:])

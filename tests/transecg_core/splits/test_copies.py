@@ -8,7 +8,8 @@ import pytest
 from transecg_core.signals.schema import WINDOW, RecordInfo, Windows
 from transecg_core.splits.copies import leaked, refuse_copies, take_out_copies
 from transecg_core.splits.duplicates import DuplicatePair
-from transecg_core.splits.protocols import GAP, Split
+from transecg_core.splits.guards import AFTER
+from transecg_core.splits.protocols import Split
 
 BEAT = 4 * WINDOW
 """Distance of the windows that the cap left: far more than a window."""
@@ -66,7 +67,7 @@ def test_later_in_record_may_ask_for_what_follows_everything_enrolled() -> None:
     probes_N = (one_N & (place_N >= 32)) | (~one_N & (place_N >= 12))
     given = part(windows, gallery_N, later_in_record=probes_N)
     last = 29 * BEAT
-    expected = probes_N & ~one_N & (windows.r_sample_N < last + WINDOW + GAP)
+    expected = probes_N & ~one_N & (windows.r_sample_N < last + AFTER)
     assert expected.any()
     assert not expected[probes_N & ~one_N].all()
     assert (leaked([given], [copy()])[0] == expected).all()
@@ -81,7 +82,7 @@ def test_positions_are_carried_over_by_the_offset() -> None:
     given = part(windows, one_N, later_in_record=~one_N)
     offset = 20 * BEAT
     kept = ~leaked([given], [copy(offset)])[0] & ~one_N
-    assert windows.r_sample_N[kept].min() >= 39 * BEAT - offset + WINDOW + GAP
+    assert windows.r_sample_N[kept].min() >= 39 * BEAT - offset + AFTER
 
 
 def test_a_protocol_that_is_leaky_by_name_stays_as_it_is() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transecg_core.signals.schema import WINDOW, RecordInfo, Windows
-from transecg_core.splits.guards import refuse_leaks
-from transecg_core.splits.protocols import GAP, PROTOCOLS, natural_key, split
+from transecg_core.splits.guards import AFTER, refuse_leaks
+from transecg_core.splits.protocols import PROTOCOLS, natural_key, split
 
 # A person is a list of records; a record is (session, number of windows, samples between R peaks).
 RECORD = st.tuples(st.integers(1, 3), st.integers(1, 15), st.integers(90, 320))
@@ -72,7 +72,7 @@ def test_no_sample_of_a_recording_is_on_both_sides(cohort, protocol):
                 assert not same.any()
             elif same.any():
                 # the start of the probe lies a guard gap after the end of every gallery window
-                assert (windows.r_sample_N[row] - windows.r_sample_N[same] >= WINDOW + GAP).all()
+                assert (windows.r_sample_N[row] - windows.r_sample_N[same] >= AFTER).all()
 
 
 @settings(deadline=None)
@@ -128,7 +128,7 @@ def test_guards_refuse_what_protocols_never_make():
     late = gallery & (windows.r_sample_N > 600)
     with pytest.raises(ValueError, match="one recording on both sides"):
         refuse_leaks(windows, gallery & ~late, {"other-record": late})
-    with pytest.raises(ValueError, match="overlapping"):
+    with pytest.raises(ValueError, match="overlap, precede or closely follow"):
         refuse_leaks(windows, gallery & ~late, {"later-in-record": late})
     with pytest.raises(ValueError, match="one session"):
         refuse_leaks(windows, gallery, {"other-session": windows.record_N == 1})
@@ -143,3 +143,14 @@ def test_guards_refuse_what_protocols_never_make():
 def test_unknown_protocol_is_refused():
     with pytest.raises(ValueError, match="not one of"):
         split(make([[(1, 3, 300)]]), "any", 0)
+
+
+@pytest.mark.parametrize(("distance", "refused"), [(AFTER - 1, True), (AFTER, False)])
+def test_the_guard_demands_the_gap_that_the_split_leaves(distance: int, refused: bool) -> None:
+    windows = make([[(1, 2, distance)]])
+    first = windows.r_sample_N == windows.r_sample_N.min()
+    if not refused:
+        refuse_leaks(windows, first, {"later-in-record": ~first})
+        return
+    with pytest.raises(ValueError, match="closely follow"):
+        refuse_leaks(windows, first, {"later-in-record": ~first})
