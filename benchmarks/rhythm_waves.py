@@ -22,6 +22,7 @@ from transecg_core.cohorts.schema import Recording, SkipLog
 from transecg_core.risk.estimate import percentile, resamples, wilson
 from transecg_core.seeds import seed_for
 from transecg_core.signals import delineate
+from transecg_core.signals.delineate import Measured
 from transecg_core.signals.windows import MAX_PER_RECORD, record_windows
 
 KINDS = {
@@ -31,17 +32,24 @@ KINDS = {
 }
 """Kind of rhythm -> MIT-BIH's notes and PTB-XL's statements."""
 RECORDS, EXCERPTS, SHORT = "mitdb records, 30 min", "mitdb excerpts, 10 s", "ptbxl records, 10 s"
-EXCERPT_S, EVERY_S, BOOTSTRAP, LISTED = 10, 60, 2000, 10
+OTHER = "none for more than half"
+MEASURE = delineate.measure
+EXCERPT_S, EVERY_S, BOOTSTRAP = 10, 60, 2000
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a recording was given a P wave, and whether it is without the test of single beats."""
+    """Whether a recording was given a P wave, and whether it is without the test of single beats.
+
+    ``steady`` is what that test goes by (`waves.steadiness`); ``rhythm``: the rhythms noted, in words.
+    """
 
     record: str
     participant: str
     painted: bool
     by_noise_alone: bool
+    steady: float
+    rhythm: str = ""
 
 
 def rhythms(root: Path, record: str, samples: int) -> list[tuple[str, int, int]]:
@@ -66,6 +74,15 @@ def kind_of(spans: list[tuple[str, int, int]], start: int, stop: int, share: flo
     return None
 
 
+def noted(spans: list[tuple[str, int, int]], samples: int) -> str:
+    """Return the share of a record that each noted rhythm has, the longest first."""
+    length: dict[str, int] = {}
+    for note, start, stop in spans:
+        length[note] = length.get(note, 0) + stop - start
+    longest = sorted(length.items(), key=lambda item: -item[1])
+    return ", ".join(f"{note.removeprefix('(')} {100 * size / samples:.0f} %" for note, size in longest)
+
+
 def excerpt(recording: Recording, start: int, stop: int) -> Recording:
     """Return a part of a recording as a recording of its own."""
     at_B, class_B = recording.labels.beat_sample_B, recording.labels.beat_class_B
@@ -76,21 +93,30 @@ def excerpt(recording: Recording, start: int, stop: int) -> Recording:
     return replace(recording, signal_mv=recording.signal_mv[start:stop], labels=labels)
 
 
-def painted(recording: Recording) -> bool | None:
-    """Return whether a recording's windows get P waves; None if it has no window."""
-    skips = SkipLog()
-    if record_windows(recording, MAX_PER_RECORD, skips) is None:
-        return None
-    return delineate.NO_P not in skips.counts()
+def painted(recording: Recording) -> tuple[bool, float] | None:
+    """Return whether a recording's windows get P waves, and its steadiness; None if it has no window."""
+    skips, seen = SkipLog(), list[float]()
+
+    def measure(x_T: np.ndarray, typical_K: np.ndarray, rr: int) -> Measured | None:
+        measured = MEASURE(x_T, typical_K, rr)
+        seen.append(measured.p_steady if measured else 0.0)
+        return measured
+
+    with patch.object(delineate, "measure", measure):
+        if record_windows(recording, MAX_PER_RECORD, skips) is None:
+            return None
+    return delineate.NO_P not in skips.counts(), seen[-1]
 
 
-def judge(recording: Recording) -> Verdict | None:
+def judge(recording: Recording, rhythm: str = "") -> Verdict | None:
     """Judge one recording."""
     found = painted(recording)
     if found is None:
         return None
     with patch.object(delineate, "P_STEADY", -np.inf):
-        return Verdict(recording.record, recording.participant, found, bool(painted(recording)))
+        by_noise = painted(recording)
+    assert by_noise is not None
+    return Verdict(recording.record, recording.participant, found[0], by_noise[0], found[1], rhythm)
 
 
 def stated(root: Path) -> Iterator[tuple[str, str, Verdict]]:
@@ -116,8 +142,8 @@ def annotated(root: Path) -> Iterator[tuple[str, str, Verdict]]:
         # Nothing exceeds the whole of it: a sample less does for "altogether".
         stretches += [(EXCERPTS, at, at + length, 1 - 1 / length) for at in range(0, size - length, step)]
         for what, start, stop, share in stretches:
-            kind = kind_of(spans, start, stop, share)
-            verdict = judge(excerpt(recording, start, stop)) if kind else None
+            kind = kind_of(spans, start, stop, share) or (OTHER if what == RECORDS else None)
+            verdict = judge(excerpt(recording, start, stop), noted(spans, size)) if kind else None
             if kind and verdict:
                 yield what, kind, verdict
 
@@ -143,7 +169,7 @@ def cell(what: str, verdicts: list[Verdict], name: str) -> str:
 
 
 def report(root: Path) -> None:
-    """Print the table, and which half-hour records are of which rhythm."""
+    """Print the table, and a list of the half-hour records that are not plain sinus rhythm with P waves."""
     found = [*annotated(root), *stated(root)]
     print("\nIs a P wave painted?\n")
     print(
@@ -157,9 +183,9 @@ def report(root: Path) -> None:
             people = len({verdict.participant for verdict in verdicts})
             cells = [cell(what, verdicts, name) for name in ("painted", "by_noise_alone")]
             print(f"| {what} | {kind} | {len(verdicts)} | {people} | {' | '.join(cells)} |")
-    print()
-    for kind in KINDS:
-        for says, has_p in (("with", True), ("without", False)):
-            names = [v.record for what, k, v in found if (what, k, v.painted) == (RECORDS, kind, has_p)]
-            if names and len(names) < LISTED:
-                print(f"mitdb records mostly in {kind}, {says} a P wave: {', '.join(names)}.")
+    print("\n| mitdb record | mostly | rhythm as noted | P painted | steadiness |\n|---|---|---|---|---|")
+    for kind in (*KINDS, OTHER):
+        for v in (v for what, k, v in found if (what, k) == (RECORDS, kind)):
+            if kind != "sinus rhythm" or not v.painted:
+                shown = "yes" if v.painted else "no"
+                print(f"| {v.record} | {kind} | {v.rhythm} | {shown} | {v.steady:.2f} |")

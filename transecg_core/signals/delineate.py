@@ -36,8 +36,8 @@ FOUND_SNR = 3.0
 """A wave this many times higher than the typical beat's noise is placed half by its measurement and half
 by what is usual; a lower P wave counts as not found. Noise alone seldom reaches it in ten seconds."""
 P_STEADY = 1.0
-"""Mean over scatter of the P wave in single beats (`waves.steadiness`) under which it counts as not found. It may be
-up to 1.7 without a loss among LUDB's annotated P waves in lead I; noisier recordings have less steady ones."""
+"""Mean over scatter of the P wave in single beats (`waves.steadiness`) under which it counts as not found. How far
+it may go without a loss among LUDB's annotated P waves: ``benchmarks/delineators.py DATA_ROOT --p``."""
 QRS_SHORTEST_S, P_SHORTEST_S, T_SHORTEST_S = 0.04, 0.03, 0.05
 """Anything shorter is no such wave."""
 P_EARLIEST_S = 0.36
