@@ -18,8 +18,8 @@ from transecg_core.remedies import REMEDIES
 from transecg_core.text import escaped
 
 MIN_SPAN_MV, MAX_SPAN_MV = 0.02, 50.0
-"""Bounds of the range that holds 98 % of a recording's samples. Over 1,086 public records it is .22 to 12 mV;
-microvolts or volts taken for millivolts are a thousand times off."""
+"""Bounds of the range that holds 98 % of a recording's samples. Wide around any ECG: microvolts or
+volts taken for millivolts are a thousand times off."""
 SPAN_REMEDY = f"is the unit right? 98 % of an ECG's samples span {MIN_SPAN_MV:g} to {MAX_SPAN_MV:g} mV"
 OLDEST = 120.0
 REASON = re.compile(r"[ -~]{1,100}")

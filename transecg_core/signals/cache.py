@@ -116,8 +116,8 @@ def load(entry: Path) -> Windows | None:
 def read(entry: Path) -> tuple[dict[str, Any], Windows]:
     """Return what an entry says it is, and its windows.
 
-    Every file that is read is compared with its checksum (about 0.1 s per 100 MB), and every index and code
-    must mean something: what leaves here can be used without a further look.
+    Every file that is read is compared with its checksum, and every index and code must mean
+    something: what leaves here can be used without a further look.
 
     Raises
     ------
