@@ -140,6 +140,7 @@ def test_wrong_options_are_named() -> None:
 
 @pytest.mark.audit
 def test_floors_are_near_those_of_ecg_id() -> None:
+    """ECG-ID's are what the benchmark prints (its docstring): raw, PCA+LDA, and the mean over the untrained encoders."""
     path = Path(__file__).parents[3] / "benchmarks" / "calibrate_synthetic.py"
     spec = importlib.util.spec_from_file_location("calibrate_synthetic", path)
     assert spec is not None
@@ -148,7 +149,7 @@ def test_floors_are_near_those_of_ecg_id() -> None:
     spec.loader.exec_module(calibrate)
     runs = [calibrate.report("synth-a", open_site("synth-a", 90, seed), 200) for seed in (0, 1)]
     floors = {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
-    assert floors["raw"] == pytest.approx([0.775, 0.124], abs=0.07)
-    assert floors["PCA+LDA"] == pytest.approx([0.831, 0.090], abs=0.07)
+    assert floors["raw"] == pytest.approx([0.798, 0.112], abs=0.07)
+    assert floors["PCA+LDA"] == pytest.approx([0.854, 0.090], abs=0.07)
     untrained = np.mean([value for name, value in floors.items() if name.startswith("random")], axis=0)
-    assert untrained == pytest.approx([0.37, 0.21], abs=0.09)
+    assert untrained == pytest.approx([0.410, 0.219], abs=0.09)
