@@ -22,7 +22,7 @@ from client.order import Order
 from client.site import Node, inside_simulation
 from transecg_core.config import RunConfig
 from transecg_core.model.heads import SiteModel, shared_state
-from transecg_core.privacy.account import WINDOWS_PER_DRAW, guaranteed, planned_mechanism, sampling
+from transecg_core.privacy.account import guaranteed, planned_mechanism, sampling
 from transecg_core.privacy.accounting import Mechanism
 from transecg_core.report.manifest import code_hash
 from transecg_core.seeds import seed_for
@@ -81,10 +81,10 @@ def _train(
 ) -> tuple[Mapping[str, Tensor], TrainLog]:  # fmt: skip
     spec = PrivateSpec(
         unit=mechanism.unit, sigma=mechanism.sigma, clip_norm=cfg.clip_norm, q=mechanism.q,
-        expected=sampling(cfg, *counts)[1], windows_per_draw=WINDOWS_PER_DRAW if mechanism.unit == "participant" else 1,
+        expected=sampling(cfg, *counts)[1], windows_per_draw=cfg.draw_windows,
         max_windows=mechanism.max_windows,
     )  # fmt: skip
-    rate, first = cosine(cfg.learning_rate, cfg.rounds * cfg.steps), (order.round - 1) * cfg.steps
+    rate, first = cosine(cfg.rate, cfg.rounds * cfg.steps), (order.round - 1) * cfg.steps
     # Seeded noise can be subtracted by whoever knows the seed: simulations only, and marked there. The input
     # weights are part of the seed, so that the same noise never covers two different updates.
     simulated = inside_simulation() and cfg.cohort != "node" and node.site is None

@@ -14,7 +14,7 @@ from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
 from transecg_core.model.heads import SiteModel, load_shared, new_site_model, set_trainable, shared_state
 from transecg_core.seeds import seed_for
-from transecg_core.sites import Site, available_tasks, public_counts, site_training_set
+from transecg_core.sites import Site, available_tasks, participant_slots, public_counts, site_training_set
 from transecg_core.training.local import TrainingSet, TrainLog, cosine, train_local
 
 
@@ -58,13 +58,12 @@ def train_round(
     if not 1 <= order.round <= cfg.rounds:
         raise UserError(f"site '{order.site}': round {order.round} is outside 1..{cfg.rounds}")
     data = site_training_set(cfg, site)
-    model = new_site_model(
-        cfg.patch, cfg.task_names, seed_for(cfg.seed, "init", order.site), data.participants
-    )
+    classes = data.participants if cfg.privacy == "none" else participant_slots(cfg, site.people)
+    model = new_site_model(cfg.patch, cfg.task_names, seed_for(cfg.seed, "init", order.site), classes)
     load_shared(model, weights)
     if local:
         model.load_state_dict({**model.state_dict(), **local})
-    set_trainable(model, cfg.trainable)
+    set_trainable(model, cfg.trained_part)
     tasks = available_tasks(cfg, site)
     if cfg.privacy == "none":
         refuse_unbounded(node, order)
@@ -80,8 +79,8 @@ def train_round(
 
 def _train_plain(cfg: RunConfig, model: SiteModel, data: TrainingSet, order: Order) -> TrainLog:
     return train_local(
-        model, data, steps=cfg.steps, batch_size=cfg.batch_size,
-        learning_rate=cosine(cfg.learning_rate, cfg.rounds * cfg.steps),
+        model, data, steps=cfg.steps, batch_size=cfg.batch,
+        learning_rate=cosine(cfg.rate, cfg.rounds * cfg.steps),
         first_step=(order.round - 1) * cfg.steps,
         seed=seed_for(cfg.seed, "batches", order.site, order.round),
     )  # fmt: skip

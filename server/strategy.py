@@ -56,7 +56,7 @@ def max_update_norm(cfg: RunConfig, current: Mapping[str, Tensor]) -> float:
     training can do, and little enough that one site can't throw the mean out of reach.
     """
     coordinates = sum(value.numel() for value in current.values())
-    return 10 * cfg.learning_rate * cfg.steps * math.sqrt(coordinates)
+    return 10 * cfg.rate * cfg.steps * math.sqrt(coordinates)
 
 
 def check(

@@ -13,6 +13,7 @@ from typing import Any
 
 from simulations.launcher import check, launch
 from transecg_core.config import RunConfig, parse_text
+from transecg_core.config_checks import PRIVACY_ONLY
 from transecg_core.errors import UserError
 from transecg_core.report import read_report
 from transecg_core.report.compare import write_comparison
@@ -20,7 +21,6 @@ from transecg_core.report.manifest import code_hash
 
 PLAN = "plan.json"
 UNITS = ("participant", "window")
-PRIVACY_ONLY = ("target-epsilon", "delta", "clip-norm")
 OWNED = ("privacy", "target-epsilon", "noise", "seed")
 """Options that the comparison sets itself."""
 

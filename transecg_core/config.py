@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from transecg_core.config_checks import check_sites, check_tasks
+from transecg_core.config_checks import check_privacy, check_sites, check_tasks
 from transecg_core.errors import UserError
 from transecg_core.names import (
     SITES,
@@ -26,29 +25,13 @@ from transecg_core.names import (
     PrivacyUnit,
     Profile,
     Protocol,
+    Trainable,
     nearest,
 )
+from transecg_core.recipes import FROM_SCRATCH, PRETRAINED, PROFILES, ProfileSettings, Recipe
 
 Auto = Literal["auto"]
 Count = Annotated[int, Field(ge=1, le=100_000)]
-
-
-@dataclass(frozen=True)
-class ProfileSettings:
-    """What a profile decides for every option left at ``auto``, and for the audit."""
-
-    num_server_rounds: int
-    local_steps: int
-    synthetic_participants: int
-    bootstrap: int
-    attribution_windows: int
-
-
-PROFILES: dict[str, ProfileSettings] = {
-    "quick": ProfileSettings(3, 20, 10, 200, 60),
-    "default": ProfileSettings(20, 40, 28, 1000, 200),
-    "full": ProfileSettings(30, 60, 28, 2000, 400),
-}
 
 
 class RunConfig(BaseModel):
@@ -89,16 +72,21 @@ class RunConfig(BaseModel):
     patch: Literal[5, 10] = Field(
         5, description="samples per token at 250 Hz; 5 (20 ms) resolves the components"
     )
-    trainable: Literal["full", "bitfit", "head"] = Field(
-        "full", description="which parameters training may move"
+    start: Literal["auto", "random", "synthetic"] = Field(
+        "auto",
+        description="starting weights: random, or pretrained on synthetic people (auto: under privacy)",
     )
+    trainable: Auto | Trainable = Field("auto", description="which parameters training may move")
     num_server_rounds: Auto | Count = Field("auto", description="federated rounds")
     local_steps: Auto | Count = Field("auto", description="optimizer steps per site and round")
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = Field(
-        32, description="windows per step (expected, under DP)"
+    batch_size: Auto | Annotated[int, Field(ge=1, le=4096)] = Field(
+        "auto", description="windows per step (expected, under DP)"
     )
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.002, description="peak AdamW step, cosine decay"
+    learning_rate: Auto | Annotated[float, Field(gt=0, le=1)] = Field(
+        "auto", description="peak AdamW step, cosine decay"
+    )
+    ema: Auto | Annotated[float, Field(ge=0, lt=1)] = Field(
+        "auto", description="decay per round of the averaged model that is released; 0: the last one"
     )
     privacy: PrivacyUnit = Field("none", description="unit of differential privacy")
     target_epsilon: Annotated[float, Field(gt=0, le=1000)] = Field(
@@ -110,6 +98,17 @@ class RunConfig(BaseModel):
     )
     noise: Literal["calibrated", "off"] = Field(
         "calibrated", description="off: clip only, no guarantee (reference arm)"
+    )
+    windows_per_draw: Auto | Annotated[int, Field(ge=1, le=10_000)] = Field(
+        "auto", description="windows that a drawn participant contributes to a step (participant unit)"
+    )
+    participant_slots: Auto | Annotated[int, Field(ge=2, le=100_000)] = Field(
+        "auto",
+        description="classes of the participant head under privacy; auto: four per person on the roster",
+    )
+    ledger: str = Field(
+        "",
+        description="folder that keeps each simulated site's privacy ledger across runs; empty: one per run",
     )
     max_windows_per_participant: Annotated[int, Field(ge=1, le=10_000)] = Field(
         48, description="public cap on a person's training windows"
@@ -135,15 +134,7 @@ class RunConfig(BaseModel):
     def _consistent(self) -> RunConfig:
         check_sites(self)
         check_tasks(self)
-        _check_unused(self)
-        if self.noise == "off" and self.privacy == "none":
-            raise ValueError(
-                "noise=off needs privacy=window or privacy=participant; it is their reference arm"
-            )
-        if self.trainable == "head" and not set(self.task_names) - {"participant"}:
-            raise ValueError(
-                "trainable=head has nothing shared to train with tasks=participant; add a utility task"
-            )
+        check_privacy(self, defaults())
         return self
 
     @property
@@ -181,9 +172,50 @@ class RunConfig(BaseModel):
         return self.settings.num_server_rounds if self.num_server_rounds == "auto" else self.num_server_rounds
 
     @property
+    def start_from(self) -> Literal["random", "synthetic"]:
+        """Where training starts, with ``auto`` resolved: pretraining takes longer than a whole quick run."""
+        if self.start == "auto":
+            return "random" if self.privacy == "none" or self.profile == "quick" else "synthetic"
+        return self.start
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the options below where they are ``auto``."""
+        return FROM_SCRATCH if self.start_from == "random" else PRETRAINED[self.privacy]
+
+    @property
     def steps(self) -> int:
         """Local steps per site and round, with ``auto`` resolved."""
-        return self.settings.local_steps if self.local_steps == "auto" else self.local_steps
+        if self.local_steps == "auto":
+            return max(1, round(self.settings.local_steps * self.recipe.steps_share))
+        return self.local_steps
+
+    @property
+    def trained_part(self) -> Trainable:
+        """Which parameters training may move, with ``auto`` resolved."""
+        return self.recipe.trainable if self.trainable == "auto" else self.trainable
+
+    @property
+    def batch(self) -> int:
+        """Windows per step, with ``auto`` resolved."""
+        return self.recipe.batch_size if self.batch_size == "auto" else self.batch_size
+
+    @property
+    def draw_windows(self) -> int:
+        """Windows of a drawn unit in a step, with ``auto`` resolved; 1 unless the unit is a participant."""
+        if self.privacy != "participant":
+            return 1
+        return self.recipe.windows_per_draw if self.windows_per_draw == "auto" else self.windows_per_draw
+
+    @property
+    def rate(self) -> float:
+        """Peak learning rate, with ``auto`` resolved."""
+        return self.recipe.learning_rate if self.learning_rate == "auto" else self.learning_rate
+
+    @property
+    def ema_decay(self) -> float:
+        """Decay per round of the released average, with ``auto`` resolved."""
+        return self.recipe.ema if self.ema == "auto" else self.ema
 
     @property
     def people(self) -> int | None:
@@ -191,23 +223,6 @@ class RunConfig(BaseModel):
         if self.participants_per_site != "auto":
             return self.participants_per_site
         return self.settings.synthetic_participants if self.cohort == "synthetic" else None
-
-
-def max_delta(people: int) -> float:
-    """Return the largest delta that `people` participants allow: 1/(10 n)."""
-    return 1 / (10 * people)
-
-
-def _check_unused(cfg: RunConfig) -> None:
-    """Refuse an option that would be ignored: whoever asks for epsilon 1 must not get a run without privacy."""
-    if cfg.privacy == "none":
-        usual = defaults()
-        for name in ("target_epsilon", "delta", "clip_norm"):
-            key = name.replace("_", "-")
-            if getattr(cfg, name) != usual[key]:
-                raise ValueError(f"{key} has no effect with privacy=none; add privacy=participant")
-    elif cfg.cohort == "synthetic" and cfg.people is not None and cfg.delta > max_delta(cfg.people):
-        raise ValueError(f"delta={cfg.delta:g} is too large for {cfg.people} people a site; at most 1/(10 n)")
 
 
 def option_names() -> tuple[str, ...]:
@@ -274,8 +289,8 @@ def _typed(key: str, text: str) -> str | int | float:
 
 
 def resolve_paths(cfg: RunConfig, base: Path) -> RunConfig:
-    """Return `cfg` with ``data-root``, ``sites-file`` and ``output-dir`` made absolute against `base`."""
-    given = {"data_root": cfg.data_root, "sites_file": cfg.sites_file, "output_dir": cfg.output_dir}
+    """Return `cfg` with ``data-root``, ``sites-file``, ``ledger`` and ``output-dir`` made absolute against `base`."""
+    given = {name: getattr(cfg, name) for name in ("data_root", "sites_file", "ledger", "output_dir")}
     return cfg.model_copy(
         update={name: str((base / Path(path).expanduser()).resolve())
            for name, path in given.items()

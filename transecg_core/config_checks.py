@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from transecg_core.names import EXTRA_SITES, MAX_SITES, SITE_NAMES, SITES, TASKS, is_site_name, nearest
 
@@ -49,8 +50,44 @@ def check_tasks(cfg: RunConfig) -> None:
         for task in cfg.tasks.split(","):
             if task not in TASKS:
                 raise ValueError(f"tasks: no task named '{task}'{nearest(task, TASKS)}")
-    if cfg.privacy != "none" and "participant" in cfg.task_names:
+    if cfg.trained_part == "head" and not set(cfg.task_names) - {"participant"}:
         raise ValueError(
-            "tasks: the participant task couples people through its softmax, so no figure for a person would "
-            "hold under privacy; leave it out (tasks=auto does)"
+            "trainable=head has nothing shared to train with tasks=participant; add a utility task"
         )
+
+
+PRIVACY_ONLY = (
+    "target-epsilon",
+    "delta",
+    "clip-norm",
+    "windows-per-draw",
+    "participant-slots",
+    "ledger",
+)
+"""Options that mean nothing without a unit of privacy."""
+
+
+def max_delta(people: int) -> float:
+    """Return the largest delta that `people` participants allow: 1/(10 n)."""
+    return 1 / (10 * people)
+
+
+def check_privacy(cfg: RunConfig, usual: Mapping[str, Any]) -> None:
+    """Refuse what would be ignored: whoever asks for epsilon 1 must not get a run without privacy."""
+    given = [key for key in PRIVACY_ONLY if getattr(cfg, key.replace("-", "_")) != usual[key]]
+    if cfg.privacy == "none":
+        if given:
+            raise ValueError(f"{given[0]} has no effect with privacy=none; add privacy=participant")
+        if cfg.noise == "off":
+            raise ValueError(
+                "noise=off needs privacy=window or privacy=participant; it is their reference arm"
+            )
+        return
+    if cfg.cohort == "synthetic" and cfg.people is not None and cfg.delta > max_delta(cfg.people):
+        raise ValueError(f"delta={cfg.delta:g} is too large for {cfg.people} people a site; at most 1/(10 n)")
+    if "windows-per-draw" in given and cfg.privacy == "window":
+        raise ValueError("windows-per-draw has no effect with privacy=window: a drawn window is one window")
+    if "participant-slots" in given and "participant" not in cfg.task_names:
+        raise ValueError("participant-slots has no effect without the participant task; name it in tasks=")
+    if cfg.ledger and cfg.cohort == "node":
+        raise ValueError("ledger: with cohort=node every institution names its own, in its --node-config")

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 Cohort = Literal["synthetic", "real", "folder", "node"]
 Profile = Literal["quick", "default", "full"]
 PrivacyUnit = Literal["none", "window", "participant"]
+Trainable = Literal["full", "bitfit", "head"]
 Protocol = Literal["auto", "random-window", "later-in-record", "other-record", "other-session"]
 Task = Literal["participant", "sex", "age", "beat", "diagnosis"]
 TASKS: tuple[str, ...] = get_args(Task)

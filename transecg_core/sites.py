@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.config import RunConfig
@@ -16,6 +17,9 @@ from transecg_core.signals.schema import Windows
 from transecg_core.splits.membership import members
 from transecg_core.splits.protocols import split
 from transecg_core.training.local import MISSING, TrainingSet, task_codes, training_set
+
+SLOTS_PER_PERSON = 4
+"""Classes of a private participant head per person on the roster: about one person in five shares theirs."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def available_tasks(cfg: RunConfig, site: Site) -> tuple[str, ...]:
     decide which heads are averaged. Without, a task needs two classes among the gallery's people.
     """
     if cfg.privacy != "none":
-        return tuple(task for task in cfg.task_names if task in site.tasks)
+        return tuple(task for task in cfg.task_names if task in (*site.tasks, "participant"))
     data = site.data
     codes = task_codes(data.windows, np.flatnonzero(data.split.gallery_N), cfg.task_names)
     two = {task for task, code_N in codes.items() if len(np.unique(code_N[code_N != MISSING])) > 1}
@@ -96,10 +100,28 @@ def available_tasks(cfg: RunConfig, site: Site) -> tuple[str, ...]:
 
 def site_training_set(cfg: RunConfig, site: Site) -> TrainingSet:
     """Return what the site trains on in this run; one unit per *person*, however many ids they have."""
-    data, cap = site.data, cfg.max_windows_per_participant
-    _, person_P = np.unique(data.person_P, return_inverse=True)
-    person_N = person_P[data.windows.participant_N]
-    return training_set(data.windows, trained_rows(data), available_tasks(cfg, site), cap, person_N)
+    data, cap, tasks = site.data, cfg.max_windows_per_participant, available_tasks(cfg, site)
+    persons, person_P = np.unique(data.person_P, return_inverse=True)
+    person_N, rows_N = person_P[data.windows.participant_N], trained_rows(data)
+    out = training_set(data.windows, rows_N, tasks, cap, person_N)
+    if cfg.privacy == "none" or "participant" not in tasks:
+        return out
+    slots = participant_slots(cfg, site.people)
+    own_P = torch.tensor([slot_of(persons[p], slots) for p in np.unique(person_N[rows_N])], dtype=torch.int64)
+    return replace(out, targets={**out.targets, "participant": own_P[out.participant_N]})
+
+
+def participant_slots(cfg: RunConfig, people: int) -> int:
+    """Return how many classes the participant head has under privacy: public, whoever is there."""
+    return SLOTS_PER_PERSON * people if cfg.participant_slots == "auto" else cfg.participant_slots
+
+
+def slot_of(person: str, slots: int) -> int:
+    """Return a person's class under privacy: by their own id alone, so nobody's depends on who else is there.
+
+    Two people may share a slot; that costs a little utility, and no privacy.
+    """
+    return seed_for(0, "slot", person) % slots
 
 
 def public_counts(cfg: RunConfig, people: int) -> tuple[float, float]:

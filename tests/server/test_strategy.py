@@ -145,12 +145,12 @@ def test_the_norm_bound_follows_the_config_and_sits_above_what_adamw_can_do() ->
     longer = CFG.model_copy(update={"local_steps": 2 * CFG.steps})
     assert max_update_norm(longer, CURRENT) == pytest.approx(2 * max_update_norm(CFG, CURRENT))
     value = torch.nn.Parameter(torch.zeros(50))
-    adamw = torch.optim.AdamW([value], lr=CFG.learning_rate, betas=(0.9, 0.95), weight_decay=0.01)
+    adamw = torch.optim.AdamW([value], lr=CFG.rate, betas=(0.9, 0.95), weight_decay=0.01)
     for step in range(CFG.steps):
         value.grad = torch.full((50,), (0.95 / 0.9) ** step)  # the fastest: growing past their own average
         adamw.step()
     moved, bound = float(value.detach().norm()), max_update_norm(CFG, {"value": value.detach()})
-    assert CFG.learning_rate * CFG.steps * 50**0.5 < moved < bound / 5
+    assert CFG.rate * CFG.steps * 50**0.5 < moved < bound / 5
 
 
 PRIVATE = parse({"privacy": "participant", "tasks": "sex,beat"})

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from transecg_core.config import defaults, option_names, parse, parse_text, resolve_paths
 from transecg_core.errors import UserError
 from transecg_core.names import TASKS
+from transecg_core.recipes import FROM_SCRATCH, PRETRAINED
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,7 +50,24 @@ def test_every_option_is_documented() -> None:
         ({"sites": "synth-a,sinth-b"}, ["sinth-b", "synth-b"]),
         ({"sites": "synth-a,,synth-b"}, ["sites", "commas"]),
         ({"cohort": "node", "sites": "a,../b"}, ["../b"]),
-        ({"privacy": "window", "tasks": "all"}, ["participant", "softmax"]),
+        ({"ledger": "/x"}, ["ledger", "privacy=participant"]),
+        (
+            {"cohort": "node", "sites": "a,b", "privacy": "window", "ledger": "/x"},
+            ["ledger", "--node-config"],
+        ),
+        ({"privacy": "window", "windows-per-draw": 2}, ["windows-per-draw", "one window"]),
+        (
+            {"privacy": "participant", "windows-per-draw": 0},
+            ["windows-per-draw", "greater than or equal to 1"],
+        ),
+        (
+            {"privacy": "participant", "max-windows-per-participant": 0},
+            ["max-windows", "greater than or equal"],
+        ),
+        ({"privacy": "participant", "participant-slots": 9}, ["participant-slots", "tasks="]),
+        ({"privacy": "participant", "delta": -1e-5}, ["delta", "greater than 0"]),
+        ({"privacy": "participant", "clip-norm": 0}, ["clip-norm", "greater than 0"]),
+        ({"ema": 1.0}, ["ema", "less than 1"]),
         ({"tasks": "sexx"}, ["sexx", "sex"]),
         ({"tasks": "sex,sex"}, ["tasks", "distinct"]),
         ({"noise": "off"}, ["noise", "privacy"]),
@@ -72,8 +90,6 @@ def test_every_option_is_documented() -> None:
         ({"site-file": "/x"}, ["site-file", "nearest valid: sites-file"]),
         ({"sites": "ecgiddb,mitdb"}, ["ecgiddb", "cohort=real"]),
         ({"zzz": 1}, ["zzz", "learning-rate"]),
-        ({"privacy": "participant", "tasks": "participant,sex"}, ["participant", "softmax"]),
-        ({"privacy": "window", "tasks": "participant,sex"}, ["participant", "softmax"]),
         ({"trainable": "head", "tasks": "participant"}, ["head"]),
     ],
 )
@@ -97,6 +113,18 @@ def test_privacy_leaves_the_participant_task_out_by_default() -> None:
     assert parse({}).task_names == TASKS
     assert "participant" not in parse({"privacy": "participant"}).task_names
     assert "participant" not in parse({"privacy": "window"}).task_names
+
+
+def test_auto_follows_from_unit_and_start() -> None:
+    plain, quick = parse({}), parse({"privacy": "participant", "profile": "quick"})
+    assert (plain.start_from, plain.trained_part, plain.draw_windows) == ("random", "full", 1)
+    assert (quick.start_from, quick.recipe) == ("random", FROM_SCRATCH)
+    for unit in ("window", "participant"):
+        cfg = parse({"privacy": unit})
+        assert (cfg.start_from, cfg.recipe) == ("synthetic", PRETRAINED[unit])
+        assert cfg.batch == PRETRAINED[unit].batch_size
+    chosen = parse({"privacy": "participant", "start": "random", "batch-size": 12, "windows-per-draw": 3})
+    assert (chosen.recipe, chosen.batch, chosen.draw_windows) == (FROM_SCRATCH, 12, 3)
 
 
 def test_paths_are_made_absolute(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ def model_card(cfg: RunConfig, tasks: tuple[str, ...], report: dict[str, Any]) -
             "rounds": cfg.rounds,
             "local_steps": cfg.steps,
             "seed": cfg.seed,
-            "trainable": cfg.trainable,
+            "start": cfg.start_from,
+            "trainable": cfg.trained_part,
         },
         "privacy": {
             "unit": privacy["unit"],

@@ -20,9 +20,6 @@ from transecg_core.privacy.accounting import (
 from transecg_core.privacy.ceilings import CeilingCurve, ceiling
 from transecg_core.privacy.releases import releases_for, weights_only
 
-WINDOWS_PER_DRAW = 4
-"""Windows that one drawn participant contributes to a step (participant unit)."""
-
 RawMechanism = tuple[float, float, int]
 """(q, sigma, steps) as a site reports it."""
 
@@ -46,9 +43,9 @@ def sampling(cfg: RunConfig, people: float, windows: float) -> tuple[float, floa
         The site's public constants, fixed before any membership coin.
     """
     if cfg.privacy == "window":
-        expected = min(float(cfg.batch_size), windows)
+        expected = min(float(cfg.batch), windows)
         return expected / windows, expected
-    expected = min(cfg.batch_size / WINDOWS_PER_DRAW, people)
+    expected = min(cfg.batch / cfg.draw_windows, people)
     return expected / people, expected
 
 
