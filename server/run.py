@@ -17,14 +17,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from server.federation import Answer, Federation
-from server.strategy import MIN_SITES, Refused, Update, aggregate, check
+from server.strategy import MIN_SITES, Refused, Update, aggregate, averaged, check
 from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
 from transecg_core.evaluation import RunRecord, SiteAccount, report_run
-from transecg_core.model.heads import new_site_model, shared_state
 from transecg_core.privacy.account import RawMechanism, planned_mechanism, spent
-from transecg_core.seeds import seed_for
 from transecg_core.sites import applied, public_counts
+from transecg_core.training.pretrain import starting_weights
 
 Say = Callable[[str], None]
 REASON = re.compile(r"[ -~]{1,100}")
@@ -63,18 +62,20 @@ class Coordinator:
         self.say(f"waiting for {len(self.cfg.site_names)} sites: {', '.join(self.cfg.site_names)}")
         federation.connect()
         described = self.describe(federation)
-        model = new_site_model(
-            self.cfg.patch, self.cfg.task_names, seed_for(self.cfg.seed, "init"), participants=1
-        )
-        weights = shared_state(model)
-        start = time.monotonic()
+        start = weights = starting_weights(self.cfg, self.say)
+        average: Mapping[str, Tensor] = start
+        began = time.monotonic()
         for number in range(1, self.cfg.rounds + 1):
             weights = self.round(federation, number, weights)
-            self.progress(number, time.monotonic() - start)
+            average = averaged(average, weights, self.cfg.ema_decay, number)
+            self.progress(number, time.monotonic() - began)
         tasks = tuple(task for task in self.cfg.task_names if task in self.trained)
-        record = RunRecord(self.cfg, federation.engine, self.rounds, self.account, described, tasks)
+        record = RunRecord(
+            self.cfg, federation.engine, self.rounds, self.account, described, tasks,
+            start=start if self.cfg.start_from == "synthetic" else None,
+        )  # fmt: skip
         self.say("audit: risk and attribution")
-        return report_run(record, weights, self.folder, self.say)
+        return report_run(record, average, self.folder, self.say)
 
     def describe(self, federation: Federation) -> dict[str, dict[str, Any]]:
         """Have every site read its data before any training; one bad site ends the run here."""

@@ -181,3 +181,20 @@ def aggregate(updates: Mapping[str, Update], current: Mapping[str, Tensor]) -> d
         else:
             merged[name] = value
     return merged
+
+
+def averaged(
+    average: Mapping[str, Tensor], weights: Mapping[str, Tensor], decay: float, number: int
+) -> Mapping[str, Tensor]:
+    """Return the exponential moving average of the rounds' weights after round `number` (from 1).
+
+    The weights of rounds 1..n sum to one, and the start has none: ``a += (1 - d) / (1 - d^n) (w - a)``.
+    Weights that were noised at the sites may be averaged at no cost to anybody's privacy.
+    """
+    if decay == 0:
+        return weights
+    share = (1 - decay) / (1 - decay**number)
+    return {
+        name: (average[name].double() + share * (value.double() - average[name].double())).to(value.dtype)
+        for name, value in weights.items()
+    }

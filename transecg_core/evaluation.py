@@ -18,7 +18,7 @@ from transecg_core.cohorts import open_site
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.config import RunConfig, defaults, parse
 from transecg_core.model.card import model_card
-from transecg_core.model.heads import LOCAL_TASKS, SiteModel, load_shared, new_site_model
+from transecg_core.model.heads import LOCAL_TASKS, SiteModel, load_shared, new_site_model, shared_state
 from transecg_core.privacy.account import (
     RawMechanism,
     at_two_sites,
@@ -70,7 +70,8 @@ class RunRecord:
     ``described`` is each site's own ``data.sites`` row; ``rounds`` the report's training log; ``tasks`` those
     that some site trained, of the run's (the heads of others are as they were initialised). A model
     from elsewhere (`transecg_core.external`) comes without rounds and accounts, and with the
-    ``command`` that audits it.
+    ``command`` that audits it. ``start`` holds the pretrained weights that round 1 started from; None
+    where they were random.
     """
 
     cfg: RunConfig
@@ -80,6 +81,7 @@ class RunRecord:
     described: Mapping[str, dict[str, Any]]
     tasks: tuple[str, ...]
     command: str | None = None
+    start: Mapping[str, Tensor] | None = None
 
     @property
     def elsewhere(self) -> bool:
@@ -114,6 +116,7 @@ def audit_context(
         bootstrap=cfg.settings.bootstrap, seed=cfg.seed, attribution_windows=cfg.settings.attribution_windows,
         ceilings=ceiling_curves(cfg, _raw(record)) if cfg.cohort != "node" else None,
         strangers=cfg.cohort == "node",
+        start_model=None if record.start is None else audited_model(cfg, record.start, record.tasks),
     )  # fmt: skip
 
 
@@ -129,17 +132,19 @@ def audit_models(
     ValueError
         If the weights don't fit.
     """
+    # Another seed than the run's own start: "random init" must be a draw, not the same weights.
+    floor = new_site_model(cfg.patch, cfg.task_names, seed_for(cfg.seed, "random floor"), participants=1)
+    return audited_model(cfg, weights, tasks), audited_model(cfg, shared_state(floor), tasks)
+
+
+def audited_model(cfg: RunConfig, weights: Mapping[str, Tensor], tasks: tuple[str, ...]) -> SiteModel:
+    """Return the model of these weights with the shared heads of `tasks` only."""
     model = new_site_model(cfg.patch, cfg.task_names, seed_for(cfg.seed, "init"), participants=1)
     load_shared(model, weights)
-    # Another seed than the run's own start: "random init" must be a draw, not the same weights.
-    random_model = new_site_model(
-        cfg.patch, cfg.task_names, seed_for(cfg.seed, "random floor"), participants=1
-    )
-    for each in (model, random_model):
-        for task in [name for name in each.heads if name in LOCAL_TASKS or name not in tasks]:
-            del each.heads[task]
-        each.eval()
-    return model, random_model
+    for task in [name for name in model.heads if name in LOCAL_TASKS or name not in tasks]:
+        del model.heads[task]
+    model.eval()
+    return model
 
 
 def _audit_sites(record: RunRecord, sources: tuple[SiteSource, ...]) -> tuple[AuditSite, ...]:

@@ -45,22 +45,35 @@ def utility(ctx: AuditContext) -> dict[str, dict[str, Any]]:
     out: dict[str, dict[str, Any]] = {}
     for task in (t for t in CLASSES if t in ctx.tasks):
         scored = {
-            site.name: _scored(ctx, site, judged_P, task, index)
+            site.name: _scored(ctx, ctx.model, site, judged_P, task, index)
             for site, judged_P in zip(ctx.sites, ctx.judged_on(), strict=True)
         }
         scored = {name: rows for name, rows in scored.items() if len(rows[0])}
         if not scored:
             continue
-        rows = {name: _score(ctx, task, name, part) for name, part in scored.items()}
-        person, truth, guess = (np.concatenate(column) for column in zip(*scored.values(), strict=True))
-        rows["pooled"] = _score(ctx, task, "pooled", (person, truth, guess))
-        out[task] = rows
+        out[task] = _scores(ctx, task, scored)
+        if ctx.start_model is not None:
+            before = {
+                site.name: _scored(ctx, ctx.start_model, site, judged_P, task, index)
+                for site, judged_P in zip(ctx.sites, ctx.judged_on(), strict=True)
+                if site.name in scored
+            }
+            for place, row in _scores(ctx, task, before).items():
+                out[task][place]["start"] = {key: row[key] for key in ("value", "ci95")}
     return out
 
 
+def _scores(ctx: AuditContext, task: str, scored: Mapping[str, Scored]) -> dict[str, dict[str, Any]]:
+    """Return every site's row, and the one of all people together."""
+    rows = {name: _score(ctx, task, name, part) for name, part in scored.items()}
+    person, truth, guess = (np.concatenate(column) for column in zip(*scored.values(), strict=True))
+    return rows | {"pooled": _score(ctx, task, "pooled", (person, truth, guess))}
+
+
 def _scored(
-    ctx: AuditContext, site: AuditSite, control_P: np.ndarray, task: str, index: Mapping[str, int]
-) -> Scored:
+    ctx: AuditContext, model: SiteModel, site: AuditSite, control_P: np.ndarray, task: str,
+    index: Mapping[str, int],
+) -> Scored:  # fmt: skip
     """Return one site's scored units; people are numbered over all sites, so that each counts once."""
     windows = site.windows
     if ctx.membership or ctx.one_group:
@@ -70,7 +83,7 @@ def _scored(
     rows = np.flatnonzero(rows_N)
     truth = task_codes(windows, rows, (task,))[task]
     rows, truth = rows[truth != MISSING], truth[truth != MISSING]
-    logp = predict(ctx.model, windows.x_NL[rows], task)
+    logp = predict(model, windows.x_NL[rows], task)
     person_P = np.array([index[person] for person in site.person_P], dtype=np.int64)
     person = person_P[windows.participant_N[rows]]
     if task not in PERSON_TASKS:
@@ -85,7 +98,7 @@ def _score(ctx: AuditContext, task: str, site: str, scored: Scored) -> dict[str,
     person, truth, guess = scored
     row: dict[str, Any] = {
         "metric": "balanced accuracy", "value": None, "ci95": None, "majority": None,
-        "n_participants": len(np.unique(person)), "notes": _whom(ctx),
+        "n_participants": len(np.unique(person)), "notes": _whom(ctx), "start": None,
     }  # fmt: skip
     seed = seed_for(ctx.seed, "utility", task, site)
     try:

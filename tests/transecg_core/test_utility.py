@@ -118,3 +118,20 @@ def test_beats_are_scored_by_window_and_need_people_too():
     beat_N = np.where(site.windows.participant_N < 4, site.windows.beat_N, BEATS.index("N"))
     lonely = replace(site, windows=replace(site.windows, beat_N=beat_N.astype(np.uint8)))
     assert "4 people in the smallest class" in utility(build(lonely))["beat"]["a"]["notes"]
+
+
+def test_a_pretrained_start_is_scored_on_the_same_people():
+    site = build_site("a", FIRST, ~EVERYBODY)
+    ctx = build(site)
+    assert utility(ctx)["sex"]["a"]["start"] is None
+
+    class Contrary(Reader):
+        def forward(self, x_BL: Tensor) -> dict[str, Tensor]:
+            return super().forward(x_BL * torch.tensor([-1.0] + [1.0] * (WINDOW - 1)))
+
+    rows = utility(replace(ctx, start_model=Contrary()))["sex"]  # type: ignore[arg-type]
+    assert rows["a"]["value"] == rows["a"]["start"]["value"] == 0.5  # contrary on other people
+    skewed = build_site("a", np.arange(PEOPLE) < 14, ~EVERYBODY)
+    rows = utility(replace(build(skewed), start_model=Contrary()))["sex"]  # type: ignore[arg-type]
+    assert (rows["a"]["value"], rows["a"]["start"]["value"]) == pytest.approx((0.7, 0.3))
+    assert rows["pooled"]["start"] == {key: rows["pooled"]["start"][key] for key in ("value", "ci95")}

@@ -184,17 +184,19 @@ def _utility(report: Report) -> dict[str, Any] | None:
     for why, where in reasons.items():
         told = "; ".join(f"{task} at {', '.join(places)}" for task, places in where.items())
         lines.append(f"{why}: {told}")
-    return {"sites": names, "rows": rows, "reasons": lines} if rows else None
+    pretrained = any(score.get("start") for scores in utility.values() for score in scores.values())
+    return {"sites": names, "rows": rows, "reasons": lines, "pretrained": pretrained} if rows else None
 
 
 def _utility_cell(score: Mapping[str, Any] | None) -> dict[str, str]:
     if score is None:
-        return {"value": NOTHING, "ci": "", "majority": ""}
-    metric = score["metric"]
+        return {"value": NOTHING, "ci": "", "majority": "", "start": ""}
+    metric, start = score["metric"], score.get("start")
     return {
         "value": figure(score["value"], metric),
         "ci": interval(score["ci95"], metric) if score["ci95"] is not None else "",
         "majority": figure(score["majority"], metric),
+        "start": figure(start["value"], metric) if start and start["value"] is not None else "",
     }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 """Of ``report.json``; 1.1 added ``data.duplicates`` and still reads 1.0."""
 
 

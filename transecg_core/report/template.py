@@ -125,10 +125,10 @@ REPORT = (
 <section id="utility">
 <h2>What the model is useful for</h2>
 {% if utility %}
-<p class="quiet">Under each score: its 95 % interval over people, and what always guessing the most frequent class scores.</p>
+<p class="quiet">Under each score: its 95 % interval over people, and what always guessing the most frequent class scores.{% if utility.pretrained %} <i>Start</i> is the same score before any training here (zero-shot), by weights pretrained on synthetic people.{% endif %}</p>
 <div class="scroll"><table><thead><tr><th>task</th><th>metric</th>{% for site in utility.sites %}<th class="n">{{ site }}</th>{% endfor %}</tr></thead><tbody>
 {% for row in utility.rows %}<tr><td class="name">{{ row.task }}{% if row.note %}<span class="sub">{{ row.note }}</span>{% endif %}</td><td>{{ row.metric }}</td>
-{% for cell in row.cells %}<td class="n">{{ cell.value }}{% if cell.ci %}<span class="sub">{{ cell.ci }}</span><span class="sub">guess {{ cell.majority }}</span>{% endif %}</td>{% endfor %}</tr>{% endfor %}
+{% for cell in row.cells %}<td class="n">{{ cell.value }}{% if cell.ci %}<span class="sub">{{ cell.ci }}</span><span class="sub">guess {{ cell.majority }}</span>{% if cell.start %}<span class="sub">start {{ cell.start }}</span>{% endif %}{% endif %}</td>{% endfor %}</tr>{% endfor %}
 </tbody></table></div>
 {% if utility.reasons %}<p class="quiet">Without a score:</p><ul class="plain">{% for line in utility.reasons %}<li>{{ line }}</li>{% endfor %}</ul>{% endif %}
 {% else %}<p class="quiet">No utility task was trained.</p>{% endif %}

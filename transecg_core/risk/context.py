@@ -78,6 +78,8 @@ class AuditContext:
         Nobody says whom the model was trained on: it comes from elsewhere. All are in the main group.
     duplicates
         Recordings that appear twice, once `resolve_duplicates` has dealt with them; None before.
+    start_model
+        The weights pretrained on synthetic people that training started from; None from random ones.
     """
 
     sites: tuple[AuditSite, ...]
@@ -93,6 +95,7 @@ class AuditContext:
     undeclared: bool = False
     members_by: str = COINS
     duplicates: Duplicates | None = None
+    start_model: SiteModel | None = None
 
     @property
     def one_group(self) -> bool:
