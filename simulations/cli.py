@@ -13,7 +13,7 @@ from click import ClickException
 from click.exceptions import Exit
 from typer import core
 
-from simulations.commands import audit_model, cache, fetch, init_data, inspect
+from simulations.commands import audit_model, cache, fetch, init_data, inspect, plan
 from transecg_core.errors import UserError
 from transecg_core.text import escaped
 
@@ -95,6 +95,7 @@ def compare(
 
 for _name, _module in (
     ("fetch", fetch), ("init-data", init_data), ("inspect", inspect), ("audit-model", audit_model), ("cache", cache),
+    ("plan", plan),
 ):  # fmt: skip
     app.command(_name)(_module.command)
 
