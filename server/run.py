@@ -20,8 +20,9 @@ from server.federation import Answer, Federation
 from server.strategy import MIN_SITES, Refused, Update, aggregate, averaged, check
 from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
-from transecg_core.evaluation import RunRecord, SiteAccount, report_run
+from transecg_core.evaluation import report_run
 from transecg_core.privacy.account import RawMechanism, planned_mechanism, spent
+from transecg_core.run_record import RunRecord, SiteAccount
 from transecg_core.sites import applied, public_counts
 from transecg_core.training.pretrain import starting_weights
 

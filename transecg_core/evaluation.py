@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,55 +38,10 @@ from transecg_core.report.threat import threat_model
 from transecg_core.risk.audit import audit
 from transecg_core.risk.context import AuditContext, AuditSite
 from transecg_core.risk.duplicates import resolve_duplicates
+from transecg_core.run_record import RunRecord
 from transecg_core.seeds import seed_for
 from transecg_core.sites import prepare
 from transecg_core.utility import utility
-
-
-@dataclass(frozen=True)
-class SiteAccount:
-    """What one site did over the rounds.
-
-    Attributes
-    ----------
-    mechanisms
-        One (q, sigma, steps) per round that the site was *asked* for, accepted or not: a late or
-        refused update was charged and seen all the same. Empty without privacy.
-    accepted
-        Rounds whose update entered the sum.
-    lifetime
-        (person epsilon, charges) of an institution's ledger, as the site last told it.
-    """
-
-    mechanisms: tuple[RawMechanism, ...] = ()
-    accepted: int = 0
-    lifetime: tuple[float, int] | None = None
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """What the coordinator knows when training ends.
-
-    ``described`` is each site's own ``data.sites`` row; ``rounds`` the report's training log; ``tasks`` those
-    that some site trained, of the run's (the heads of others are as they were initialised). A model
-    from elsewhere (`transecg_core.external`) comes without rounds and accounts, and with the
-    ``command`` that audits it. ``start`` holds the pretrained weights that round 1 started from; None
-    where they were random.
-    """
-
-    cfg: RunConfig
-    engine: str
-    rounds: list[dict[str, Any]]
-    accounts: Mapping[str, SiteAccount]
-    described: Mapping[str, dict[str, Any]]
-    tasks: tuple[str, ...]
-    command: str | None = None
-    start: Mapping[str, Tensor] | None = None
-
-    @property
-    def elsewhere(self) -> bool:
-        """Whether the model was trained elsewhere."""
-        return self.command is not None
 
 
 def audit_sources(cfg: RunConfig) -> tuple[SiteSource, ...]:

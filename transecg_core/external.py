@@ -25,10 +25,11 @@ from transecg_core.cohorts import open_site
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.config import RunConfig, option_names
 from transecg_core.errors import UserError
-from transecg_core.evaluation import RunRecord, audit_models, measured
+from transecg_core.evaluation import audit_models, measured
 from transecg_core.model.heads import CLASSES, SiteModel
 from transecg_core.report.describe import describe_site
 from transecg_core.risk.context import DECLARED, AuditContext, AuditSite
+from transecg_core.run_record import RunRecord
 from transecg_core.signals.cache import cached_windows
 from transecg_core.sites import Site, prepare
 

@@ -14,11 +14,12 @@ from transecg_core import external
 from transecg_core.cohorts import open_site
 from transecg_core.config import RunConfig, parse, parse_text
 from transecg_core.errors import UserError
-from transecg_core.evaluation import RunRecord, SiteAccount, audit_context, audit_sources
+from transecg_core.evaluation import audit_context, audit_sources
 from transecg_core.model.heads import new_site_model, shared_state
 from transecg_core.report import complete
 from transecg_core.report.page import report_page
 from transecg_core.risk.audit import audit
+from transecg_core.run_record import RunRecord, SiteAccount
 from transecg_core.sites import prepare
 
 SMALL = {"profile": "quick", "sites": "synth-a,synth-b", "participants-per-site": "12"}
