@@ -33,13 +33,14 @@ class Arm:
     options: Mapping[str, str]
 
 
-def arms(unit: str, epsilons: Sequence[float], tasks: str) -> list[Arm]:
+def arms(unit: str, epsilons: Sequence[float], tasks: str, start: str = "random") -> list[Arm]:
     """Return the arms in the order of the page.
 
     ``best`` is the price users pay for privacy: no privacy, the same tasks, its own recipe.
     ``matched`` has the private arms' sampler, clip and steps without noise, so that it isolates
     the noise. ``identity`` adds the participant task to ``best``: TransECG's own setting, and the
-    worst case for linkage.
+    worst case for linkage. ``scratch`` is the weakest private arm from random weights, where the
+    others start from pretrained ones: what the start is worth.
     """
     named = {
         "best": {"privacy": "none", "tasks": tasks},
@@ -48,6 +49,10 @@ def arms(unit: str, epsilons: Sequence[float], tasks: str) -> list[Arm]:
     named["identity"] = {"privacy": "none", "tasks": "all" if tasks == "utility" else f"participant,{tasks}"}
     for epsilon in epsilons:
         named[f"epsilon={epsilon:g}"] = {"privacy": unit, "target-epsilon": f"{epsilon:g}", "tasks": tasks}
+    for options in named.values():
+        options["start"] = start
+    if start == "synthetic":
+        named["scratch"] = named[f"epsilon={max(epsilons):g}"] | {"start": "random"}
     return [Arm(name, options) for name, options in named.items()]
 
 
@@ -91,8 +96,10 @@ class Request:
         if self.unit not in UNITS:
             raise UserError(f"--unit {self.unit}: choose {' or '.join(UNITS)}")
         plan = []
+        # All arms start from the same weights: the private ones' would else be an advantage, or a burden, of their own.
+        start = parse_text({**self.options, "privacy": self.unit, "tasks": _utility(self.options)}).start_from
         for seed in self.seeds:
-            for arm in arms(self.unit, self.epsilons, _utility(self.options)):
+            for arm in arms(self.unit, self.epsilons, _utility(self.options), start):
                 free = arm.options["privacy"] == "none"
                 common = {k: v for k, v in self.options.items() if not (free and k in PRIVACY_ONLY)}
                 place = {"seed": str(seed), "output-dir": str(_place(folder, arm, seed))}
@@ -166,7 +173,7 @@ def carry_on(folder: Path, engine: str, workers: int | None) -> Path:
     plan = request.runs(folder.resolve())
     began, done = time.monotonic(), 0
     for number, (arm, seed, options) in enumerate(plan, start=1):
-        report = _finished(folder.resolve(), arm, seed, parse_text(options))
+        report = finished_run(_place(folder.resolve(), arm, seed), parse_text(options))
         title = f"compare: run {number}/{len(plan)}: {arm.name}, seed {seed}"
         if report is None:
             print(f"{title}{_left(began, done, len(plan) - number + 1)}", flush=True)
@@ -191,10 +198,10 @@ def _place(folder: Path, arm: Arm, seed: int) -> Path:
     return folder / "runs" / f"{arm.name.replace('=', '-')}-seed{seed}"
 
 
-def _finished(folder: Path, arm: Arm, seed: int, cfg: RunConfig) -> dict[str, Any] | None:
-    """Return the report of a run that already ended with exactly this config and this code."""
+def finished_run(place: Path, cfg: RunConfig) -> dict[str, Any] | None:
+    """Return the report of a run below `place` that already ended with exactly this config and this code."""
     wanted = {key: value for key, value in cfg.model_dump(by_alias=True).items() if key != "output-dir"}
-    for path in sorted(_place(folder, arm, seed).glob("*/report.json")):
+    for path in sorted(place.glob("*/report.json")):
         report: dict[str, Any] = read_report(path)
         config = {key: value for key, value in report["manifest"]["config"].items() if key != "output-dir"}
         same_code = report["manifest"]["code_hash"] == code_hash()

@@ -23,7 +23,20 @@ def test_arms_hold_everything_equal_but_privacy() -> None:
     assert {options["tasks"] for name, options in named.items() if name != "identity"} == {"sex,beat"}
     assert named["matched"]["noise"] == "off"
     assert named["identity"]["tasks"] == "participant,sex,beat"
-    assert named["epsilon=8"] == {"privacy": "participant", "target-epsilon": "8", "tasks": "sex,beat"}
+    assert named["epsilon=8"] == {
+        "privacy": "participant", "target-epsilon": "8", "tasks": "sex,beat", "start": "random",
+    }  # fmt: skip
+    assert {options["start"] for options in named.values()} == {"random"}
+
+
+def test_all_arms_share_a_pretrained_start_and_one_shows_what_it_is_worth(tmp_path: Path) -> None:
+    plan = Request({**TINY, "start": "synthetic"}, (1.0, 8.0), (0,), "participant").runs(tmp_path)
+    named = {arm.name: options for arm, _, options in plan}
+    assert list(named) == ["best", "matched", "identity", "epsilon=1", "epsilon=8", "scratch"]
+    assert {options["start"] for name, options in named.items() if name != "scratch"} == {"synthetic"}
+    assert (named["scratch"]["start"], named["scratch"]["target-epsilon"]) == ("random", "8")
+    usual = Request({**TINY, "profile": "default"}, (8.0,), (0,), "window").runs(tmp_path)
+    assert {options["start"] for arm, _, options in usual if arm.name != "scratch"} == {"synthetic"}
 
 
 @pytest.mark.parametrize("text", ["", "1,,2", "one", "1,1"])

@@ -151,7 +151,8 @@ def _figures(arms: Mapping[str, Mapping[int, Report]], picked: Headline) -> list
         metric = next(iter(next(r["utility"][task] for r in reports if task in r["utility"]).values()))[
             "metric"
         ]
-        out.append(_figure(f"utility/{task}", f"utility: {task}", "utility", metric, values))
+        entry = _figure(f"utility/{task}", f"utility: {task}", "utility", metric, values)
+        out.append({**entry, "start": _start(arms, task)})
     for row in _wanted(reports, picked):
         values = {arm: {s: _risk(r, row) for s, r in runs.items()} for arm, runs in arms.items()}
         key = f"{row['kind']}/{row['name']}/{row['protocol']}/{row['metric']}"
@@ -179,6 +180,14 @@ def _wanted(reports: Sequence[Report], picked: Headline) -> list[Row]:
 def _utility(report: Report, task: str) -> float | None:
     score = report["utility"].get(task, {}).get(POOLED)
     return None if score is None else score["value"]
+
+
+def _start(arms: Mapping[str, Mapping[int, Report]], task: str) -> dict[str, Any] | None:
+    """Return the score of the weights that the first arm started from; None from random ones."""
+    runs = next(iter(arms.values())).values()
+    starts = [report["utility"].get(task, {}).get(POOLED, {}).get("start") for report in runs]
+    values = [start["value"] for start in starts if start and start["value"] is not None]
+    return over_seeds(values) if values else None
 
 
 def _risk(report: Report, wanted: Row) -> float | None:

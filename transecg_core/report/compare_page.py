@@ -108,6 +108,7 @@ def _row(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {
         "span": len(entry["arms"]) if first else 0,
         "label": entry["label"],
+        "start": figure(entry["start"]["mean"], metric) if entry.get("start") else "",
         "metric": metric,
         "arm": name,
         "mean": figure(estimate["mean"], metric),

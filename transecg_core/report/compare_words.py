@@ -13,6 +13,8 @@ LIMITS: tuple[str, ...] = (
     "cover other cohorts; the intervals over people stand in each run's own report.",
     "An interval that includes zero is no proof of no effect: it says that these few runs can't tell.",
     "Every comparison stands alone: of twenty true zeros, about one looks like a difference.",
+    "'before any training' is the score of the pretrained weights that the arms start from (zero-shot); 'scratch' is the "
+    "weakest private arm from random weights instead.",
     "'best' is the reference users would otherwise take; 'matched' is the private recipe without its noise and shows "
     "what noise alone does. Both are without any guarantee.",
     "The mapping to the European criteria (singling out, linkability, inference; Article 29 Working Party, Opinion "

@@ -260,7 +260,7 @@ COMPARE = (
 <figure><h4>{{ item.label }}</h4><figcaption>{{ item.metric }}</figcaption>{% if item.svg %}{{ item.svg }}{% else %}<p class="quiet">Nothing measured.</p>{% endif %}</figure>
 {% endfor %}</div>
 <div class="scroll"><table><thead><tr><th>figure</th><th>arm</th><th class="n">mean</th><th>95 % over seeds</th><th class="n">runs</th><th class="n">against best, paired</th><th class="n">pairs</th><th>reading</th></tr></thead><tbody>
-{% for row in group.rows %}<tr class="{{ '' if loop.last or group.rows[loop.index].span else 'on' }}">{% if row.span %}<td class="name" rowspan="{{ row.span }}">{{ row.label }}<span class="sub">{{ row.metric }}</span></td>{% endif %}
+{% for row in group.rows %}<tr class="{{ '' if loop.last or group.rows[loop.index].span else 'on' }}">{% if row.span %}<td class="name" rowspan="{{ row.span }}">{{ row.label }}<span class="sub">{{ row.metric }}</span>{% if row.start %}<span class="sub">before any training: {{ row.start }}</span>{% endif %}</td>{% endif %}
 <td class="w">{{ row.arm }}</td><td class="n">{{ row.mean }}</td><td class="ci">{{ row.ci }}</td><td class="n">{{ row.n }}</td><td class="n">{{ row.difference }}</td><td class="n">{{ row.pairs }}</td><td class="w">{{ row.way }}</td></tr>{% endfor %}
 </tbody></table></div>
 </section>

@@ -147,6 +147,16 @@ def test_the_page_is_made_from_the_json_and_deterministic(arms, tmp_path) -> Non
     assert "about one looks like a difference" in html
 
 
+def test_what_the_start_was_good_for_stands_beside_the_arms(arms) -> None:
+    task = next(task for task, scores in arms["best"][0]["utility"].items() if scores["pooled"]["value"])
+    assert figure(compare(arms), f"utility/{task}")["start"] is None
+    for value, report in zip((0.4, 0.5, 0.6), arms["best"], strict=True):
+        report["utility"][task]["pooled"]["start"] = {"value": value, "ci95": [value, value]}
+    document = compare(arms)
+    assert figure(document, f"utility/{task}")["start"]["mean"] == pytest.approx(0.5)
+    assert "before any training: 50" in comparison_page(document)
+
+
 def test_hostile_arm_names_are_text(arms) -> None:
     arms["<script>x</script>"] = arms.pop("epsilon=8")
     html = comparison_page(compare(arms))
