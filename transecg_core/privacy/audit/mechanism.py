@@ -1,4 +1,4 @@
-"""Catching a wrong mechanism: run the real release code many times and bound epsilon from below.
+"""Running the release code many times on a worst case, and bounding epsilon from below.
 
 The worst case for the claim is one person whose gradient is clipped and always points the same
 way (a Dirac canary), at a site with nobody else. One world has the canary, the other doesn't;
@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
 from transecg_core.privacy.accounting import calibrate_sigma
+from transecg_core.privacy.audit.bounds import epsilon_lower_bound
+from transecg_core.privacy.audit.results import Claim
 from transecg_core.training.local import TrainingSet
 from transecg_core.training.sampling import PrivateSpec
 
@@ -36,34 +36,18 @@ DELTA = 0.05
 Q = 0.5
 WINDOWS = 4
 CONFIDENCE = 0.99
+DRAWS = 2000
+"""Draws of each world."""
 THRESHOLDS = (0.4, 0.6, 0.8, 1.1, 1.4)
 """Scores (in clip norms) at which the worlds are told apart; fixed, and paid for by Bonferroni."""
 _CANARY = 20.0
 _RATE = 1e-3
 """Learning rate: small enough that the canary's gradient is the same at every draw."""
 
-
-@dataclass(frozen=True)
-class AuditResult:
-    """What one audit found; ``holds`` is False only where the lower bound exceeds the claim."""
-
-    claimed: float
-    lower_bound: float
-    max_attainable: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether the claim survived."""
-        return self.lower_bound <= self.claimed
-
-
-def epsilon_lower_bound(
-    hits_in: int, hits_out: int, draws: int, delta: float, confidence: float = CONFIDENCE
-) -> float:
-    """Return the epsilon exceeded with `confidence`, from hits among `draws` draws of each world."""
-    tpr = stats.binomtest(hits_in, draws).proportion_ci(confidence, "exact").low
-    fpr = stats.binomtest(hits_out, draws).proportion_ci(confidence, "exact").high
-    return max(0.0, math.log(max(tpr - delta, 1e-300) / fpr))
+MakeTrainer = Callable[
+    ["SiteModel", PrivateSpec, int, Callable[[nn.Module], torch.optim.Optimizer]], "PrivateTrainer"
+]
+"""(model, claimed spec, seed, optimizer maker) -> the trainer to audit."""
 
 
 def claimed_spec() -> PrivateSpec:
@@ -72,13 +56,7 @@ def claimed_spec() -> PrivateSpec:
     return PrivateSpec("participant", sigma, 1.0, Q, 1.0, WINDOWS, WINDOWS)
 
 
-MakeTrainer = Callable[
-    ["SiteModel", PrivateSpec, int, Callable[[nn.Module], torch.optim.Optimizer]], "PrivateTrainer"
-]
-"""(model, claimed spec, seed, optimizer maker) -> the trainer to audit."""
-
-
-def audit_mechanism(make_trainer: MakeTrainer, *, draws: int, seed: int) -> AuditResult:
+def audit_mechanism(make_trainer: MakeTrainer, *, seed: int, draws: int = DRAWS) -> Claim:
     """Audit a trainer against the claim of `claimed_spec` with `draws` draws of each world."""
     spec = claimed_spec()
     present, absent = (
@@ -86,7 +64,8 @@ def audit_mechanism(make_trainer: MakeTrainer, *, draws: int, seed: int) -> Audi
         for index, world in enumerate((_world(WINDOWS), _world(0)))
     )
     bounds = [_bound(int((present > cut).sum()), int((absent > cut).sum()), draws) for cut in THRESHOLDS]
-    return AuditResult(CLAIM, max(bounds), _bound(draws, 0, draws))
+    setting = f"one step, {2 * draws} draws, delta {DELTA:g}"
+    return Claim("mechanism", setting, CLAIM, max(bounds), _bound(draws, 0, draws))
 
 
 def _bound(hits_in: int, hits_out: int, draws: int) -> float:

@@ -1,0 +1,51 @@
+"""The mechanism audit: it must pass the right code and catch every broken one."""
+
+from __future__ import annotations
+
+import pytest
+
+from transecg_core.privacy.accounting import epsilon
+from transecg_core.privacy.audit.broken import MECHANISM, Trainer, right, secure
+from transecg_core.privacy.audit.mechanism import CLAIM, DELTA, audit_mechanism, claimed_spec
+
+QUICK = 600
+"""Draws at which the gross mistakes are caught."""
+GROSS = [
+    name for name in MECHANISM if name != "everybody in every step, sold as sampled"
+]  # that one needs all draws
+
+
+def test_the_right_code_passes_and_the_audit_has_power() -> None:
+    result = audit_mechanism(right, draws=1000, seed=0)
+    assert result.holds
+    assert result.lower_bound > 0.1 * CLAIM
+    assert result.max_attainable is not None
+    assert result.max_attainable > 4 * CLAIM
+
+
+def test_the_secure_source_passes_too() -> None:
+    # A false alarm has probability below 1 %, and twice as much noise as claimed would give about 0.
+    result = audit_mechanism(secure, draws=QUICK, seed=0)
+    assert result.holds
+
+
+@pytest.mark.parametrize("name", GROSS)
+def test_broken_code_is_caught(name: str) -> None:
+    result = audit_mechanism(MECHANISM[name], draws=QUICK, seed=0)
+    assert not result.holds, result
+
+
+def test_the_same_seed_gives_the_same_result() -> None:
+    assert audit_mechanism(right, draws=50, seed=3) == audit_mechanism(right, draws=50, seed=3)
+    assert audit_mechanism(right, draws=200, seed=3) != audit_mechanism(right, draws=200, seed=4)
+
+
+def test_the_audited_claim_is_the_accountant_s() -> None:
+    spec = claimed_spec()
+    assert epsilon([(spec.mechanism, 1)], DELTA) == pytest.approx(CLAIM, rel=1e-3)
+
+
+@pytest.mark.audit
+@pytest.mark.parametrize("broken", MECHANISM.values(), ids=list(MECHANISM))
+def test_broken_code_is_caught_at_every_seed(broken: Trainer) -> None:
+    assert not any(audit_mechanism(broken, seed=seed).holds for seed in range(50, 53))
