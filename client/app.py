@@ -14,14 +14,16 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from torch import Tensor
 
-from client.budget import refuse_unbounded
+from client.admission import planned, refuse_by_policy, refuse_few_people, refuse_unaffordable
+from client.budget import open_ledger, rounds_left
 from client.order import Order
+from client.refusal import Refusal
 from client.round import train_round
-from client.site import DECLARED, engine_name, open_node_site, read_node
+from client.site import DECLARED, Node, engine_name, open_node_site, read_node
 from transecg_core.config import RunConfig, parse
 from transecg_core.errors import UserError
 from transecg_core.privacy.account import claimed_unit, guaranteed
-from transecg_core.privacy.releases import allowed
+from transecg_core.privacy.releases import allowed, refuse
 from transecg_core.report.describe import describe_site
 from transecg_core.sites import applied, available_tasks
 
@@ -42,12 +44,14 @@ def answering(handler: Handler) -> Callable[[Message, Context], Message]:
         except Exception as error:
             if institution:  # paths, record names and values stay in the site's own log
                 logger.exception("refused")
-                reason = f"{type(error).__name__}; the site's own log says why"
+                code = error.code if isinstance(error, Refusal) else type(error).__name__
+                reason = f"{code}; the site's own log says why"
             elif isinstance(error, UserError | ValueError | FloatingPointError):
                 reason = " ".join(str(error).split())
             else:
                 raise
-            content = RecordDict({"reply": ConfigRecord({"error": reason})})
+            names = allowed({"error": reason}, "none", not institution)
+            content = RecordDict({"reply": ConfigRecord(dict.fromkeys(names, reason))})
         return Message(content, reply_to=message)
 
     return wrapped
@@ -60,7 +64,8 @@ def hello(message: Message, context: Context) -> RecordDict:
     node = read_node(context.node_config)
     facts: dict[str, Any] = {"partition-id": node.partition, "num-partitions": node.partitions, "site": node.site or "",
              "engine": engine_name()}  # fmt: skip
-    return RecordDict({"reply": ConfigRecord(facts)})
+    names = allowed(facts, "none", engine_name() != "deployment")
+    return RecordDict({"reply": ConfigRecord({name: facts[name] for name in names})})
 
 
 @app.query("describe")
@@ -68,14 +73,28 @@ def hello(message: Message, context: Context) -> RecordDict:
 def describe(message: Message, context: Context) -> RecordDict:
     """Read the site's data (and fill its cache), and say what may be said about it."""
     node, cfg, order = read_node(context.node_config), parse(context.run_config), order_of(message)
-    if not guaranteed(cfg):  # its counts would be exact; the server alone must not decide that
-        refuse_unbounded(node, order)
+    admit(node, cfg, order)
     site = open_node_site(node, cfg, order.site)
-    facts = releasable(cfg, describe_site(site, shareable=cfg.cohort == "node", private=guaranteed(cfg)))
+    refuse_few_people(node, site)
+    row = describe_site(site, shareable=cfg.cohort == "node", private=guaranteed(cfg))
+    facts = releasable(cfg, node, row)
     tasks = ",".join(available_tasks(cfg, site))
-    reply = releasable(cfg, {"site": order.site, "people": site.people, "tasks": tasks})
+    reply = releasable(cfg, node, {"site": order.site, "people": site.people, "tasks": tasks})
     reply["facts"] = json.dumps(facts)
     return RecordDict({"reply": ConfigRecord(reply)})
+
+
+def admit(node: Node, cfg: RunConfig, order: Order) -> None:
+    """Refuse a run that an institution's policy, ledger or lifetime budget rules out, before a record is read.
+
+    Without a guarantee the description's counts would be exact; the server alone must not decide that.
+    """
+    refuse_by_policy(node, cfg)
+    if node.ledger is None or node.site != order.site:
+        return
+    ledger = open_ledger(node, cfg, order)
+    if node.policy is not None:
+        refuse_unaffordable(node, cfg, ledger, order.run, planned(node, cfg), rounds_left(cfg, order, ledger))
 
 
 @app.train()
@@ -83,7 +102,9 @@ def describe(message: Message, context: Context) -> RecordDict:
 def train(message: Message, context: Context) -> RecordDict:
     """Train one round on one site; the participant head stays in this node's state."""
     node, cfg, order = read_node(context.node_config), parse(context.run_config), order_of(message)
+    refuse_by_policy(node, cfg)
     site = open_node_site(node, cfg, order.site)
+    refuse_few_people(node, site)
     key = f"local-{order.site}"  # by site, never by node: a restarted node has another id
     local = arrays(context.state, key) if key in context.state else {}
     result = train_round(applied(cfg), node, site, order, arrays(message.content, "weights"), local)
@@ -96,16 +117,21 @@ def train(message: Message, context: Context) -> RecordDict:
         facts |= dict(zip(("lifetime-epsilon", "lifetime-events"), result.lifetime, strict=True))
     if result.log.losses:
         facts["loss"] = sum(result.log.losses) / len(result.log.losses)
-    releasable(cfg, {"weights": None})  # the weights stand in the table of releases too
+    refuse("weights", claimed_unit(cfg), cfg.cohort != "node", site_allows(node))
     return RecordDict({
-        "weights": ArrayRecord(dict(result.shared)), "reply": ConfigRecord(releasable(cfg, facts)),
+        "weights": ArrayRecord(dict(result.shared)), "reply": ConfigRecord(releasable(cfg, node, facts)),
     })  # fmt: skip
 
 
-def releasable(cfg: RunConfig, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts that the table of releases lets out; an undeclared one is an error."""
-    names = allowed(facts, claimed_unit(cfg), cfg.cohort != "node")
+def releasable(cfg: RunConfig, node: Node, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts that the table of releases and the site's policy let out; an undeclared one is an error."""
+    names = allowed(facts, claimed_unit(cfg), cfg.cohort != "node", site_allows(node))
     return {name: facts[name] for name in names}
+
+
+def site_allows(node: Node) -> tuple[str, ...] | None:
+    """Return the releases that the site's own policy allows; None: all that the table does."""
+    return None if node.policy is None else node.policy.allowed_releases
 
 
 def arrays(records: RecordDict, key: str) -> dict[str, Tensor]:

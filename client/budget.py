@@ -1,8 +1,9 @@
-"""Where a site's ledger lies, and what an institution allows to be spent over its life."""
+"""Where a site's ledger lies, what may be spent from it, and what it says about a lifetime."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,22 +11,26 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor
 
-from client.ledger import Ledger, Overspend, ReleaseKey
+from client import spending
+from client.admission import lifetime_budget
+from client.ledger import Budget, Ledger, ReleaseKey
 from client.order import Order
+from client.policy import LIFETIME_DELTA
 from client.site import Node, inside_simulation
+from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
-from transecg_core.privacy.accounting import Mechanism
+from transecg_core.privacy.accounting import Mechanism, Unit
 from transecg_core.report.manifest import code_hash
 
-LIFETIME_DELTA = 1e-5
-"""Delta of the lifetime budget: the site's own, whatever delta a run asks for."""
+logger = logging.getLogger("transecg")
 
 
-def ledger_path(node: Node, order: Order) -> Path:
+def ledger_path(node: Node, cfg: RunConfig, order: Order) -> Path:
     """Return where this site's privacy ledger lies.
 
-    An institution's ledger is its own file, for life. A simulated site gets a fresh one in
-    the run folder, which the server may name only inside a simulation engine.
+    An institution's ledger is its own file, for life. A simulated site's is in the folder that
+    ``ledger`` names, for as many runs as name it, or a fresh one in the run folder; the server may
+    name either only inside a simulation engine.
 
     Raises
     ------
@@ -34,48 +39,76 @@ def ledger_path(node: Node, order: Order) -> Path:
     """
     if node.ledger is not None:
         return node.ledger
-    if order.run_folder is None or not inside_simulation():
+    folder = Path(cfg.ledger) if cfg.ledger else order.run_folder and order.run_folder / "ledger"
+    if folder is None or not inside_simulation():
         raise UserError(
             f"site '{order.site}': privacy needs a ledger; declare ledger='/abs/ledger.sqlite' in --node-config"
         )
-    folder = order.run_folder / "ledger"
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"ledger={folder}: {error.strerror}; choose a folder you can write") from None
     return folder / f"{order.site}.sqlite"
 
 
-def refuse_unbounded(node: Node, order: Order) -> None:
-    """Refuse, before training, a round without a guarantee at a node that set a lifetime budget.
+def open_ledger(node: Node, cfg: RunConfig, order: Order) -> Ledger:
+    """Open this site's ledger, to be written.
 
     Raises
     ------
-    Overspend
-        Naming the remedy.
+    UserError
+        If there is no place for one, or the file can't be used.
     """
-    if node.max_epsilon is not None:
-        raise Overspend(
-            f"site '{order.site}': max-epsilon={node.max_epsilon:g} allows no round without a guarantee; run with "
-            "privacy=participant, or declare max-epsilon='none'"
-        )
+    ledger = Ledger(ledger_path(node, cfg, order), order.site)
+    if ledger.is_new and node.ledger is not None:  # a wrong path, or a disk not there, would begin a new life
+        logger.warning("ledger %s is new: nothing spent before counts; is that so?", ledger.path)
+    return ledger
 
 
-def charge_unbounded(node: Node, order: Order, shared: Mapping[str, Tensor]) -> tuple[float, int] | None:
-    """Write a round without a guarantee into an institution's ledger: from now on its lifetime epsilon is infinite."""
-    if node.ledger is None:
+def keeps_lifetime(node: Node, cfg: RunConfig) -> bool:
+    """Return whether this site's ledger outlives the run."""
+    return node.ledger is not None or bool(cfg.ledger)
+
+
+def budgets(node: Node, cfg: RunConfig, unit: Unit) -> list[Budget]:
+    """Return what one charge must fit into: the run's own target, and the institution's for a lifetime."""
+    run = Budget(cfg.target_epsilon, cfg.delta, unit, "run")
+    return [run] if node.policy is None else [run, lifetime_budget(node.policy)]
+
+
+def charge_unbounded(
+    node: Node, cfg: RunConfig, order: Order, shared: Mapping[str, Tensor]
+) -> tuple[float, int] | None:
+    """Write a round without a guarantee into a lifetime ledger: from now on its epsilon is infinite."""
+    if not keeps_lifetime(node, cfg):
         return None
-    ledger, update = Ledger(node.ledger, site=order.site), packed(shared)
+    ledger, update = open_ledger(node, cfg, order), packed(shared)
     key = ReleaseKey(order.run, order.round, order.site, code_hash(), hashlib.sha256(update).hexdigest())
     if ledger.lookup(key) is None:
-        ledger.charge(*key, mechanism=Mechanism("participant", 1.0, 0.0, 1), steps=1, update=update)
-    return lifetime(node, ledger)
+        limits = [] if node.policy is None else [lifetime_budget(node.policy)]  # which no such round fits
+        ledger.charge(key, Mechanism("participant", 1.0, 0.0, 1), 1, update, limits)
+    return lifetime(node, cfg, ledger)
 
 
-def lifetime(node: Node, ledger: Ledger) -> tuple[float, int] | None:
-    """Return (person epsilon, charges) of an institution's ledger; None in a simulation."""
-    if node.ledger is None:
+def lifetime(node: Node, cfg: RunConfig, ledger: Ledger) -> tuple[float, int] | None:
+    """Return (person epsilon, charges) of a ledger that outlives the run, else None.
+
+    At the delta of an institution's own lifetime budget; in a simulation at the run's.
+    """
+    if not keeps_lifetime(node, cfg):
         return None
-    events = ledger.events()
-    unbounded = any(event.mechanism.sigma == 0 for event in events)
-    return (math.inf if unbounded else ledger.spent(LIFETIME_DELTA)[1]), len(events)
+    charges = ledger.events()
+    if any(charge.mechanism.sigma == 0 for charge in charges):
+        return math.inf, len(charges)
+    own = node.policy.lifetime_delta if node.policy is not None else LIFETIME_DELTA
+    return spending.spent(charges, own if node.ledger is not None else cfg.delta)[1], len(charges)
+
+
+def rounds_left(cfg: RunConfig, order: Order, ledger: Ledger) -> int:
+    """Return how many rounds the run may still ask of this site, this one included; in round 0, all that are open."""
+    if order.round > 0:
+        return cfg.rounds - order.round + 1
+    return max(0, cfg.rounds - len({charge.key.round for charge in ledger.events(order.run)}))
 
 
 def packed(state: Mapping[str, Tensor]) -> bytes:

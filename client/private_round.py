@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from safetensors.torch import load
 from torch import Tensor
 
-from client.budget import (
-    LIFETIME_DELTA,
-    charge_unbounded,
-    digest,
-    ledger_path,
-    lifetime,
-    packed,
-    refuse_unbounded,
-)
-from client.ledger import Budget, Ledger, ReleaseKey
+from client.admission import refuse_unaffordable
+from client.budget import budgets, charge_unbounded, digest, lifetime, open_ledger, packed, rounds_left
+from client.ledger import ReleaseKey
 from client.order import Order
 from client.site import Node, inside_simulation
 from transecg_core.config import RunConfig
@@ -32,9 +25,14 @@ from transecg_core.training.private import PrivateSpec, train_private
 
 @dataclass(frozen=True)
 class PrivateResult:
-    """What a private round yields; ``lifetime`` is (person epsilon, charges) of an institution's ledger."""
+    """What a private round yields.
+
+    ``local`` (the participant head) stays at the site; the ledger stores it beside the update, so that
+    a repeated round restores both. ``lifetime`` is (person epsilon, charges) of a ledger that outlives the run.
+    """
 
     shared: Mapping[str, Tensor]
+    local: Mapping[str, Tensor]
     log: TrainLog
     mechanism: Mechanism
     lifetime: tuple[float, int] | None
@@ -45,6 +43,8 @@ def train_privately(
 ) -> PrivateResult:  # fmt: skip
     """Train one round under privacy, in place.
 
+    Nothing is owed for a round that was interrupted before its commit: nothing of it has left the site.
+
     Parameters
     ----------
     counts
@@ -53,32 +53,42 @@ def train_privately(
     Raises
     ------
     Overspend
-        If the charge would exceed the run's or the institution's budget.
+        If the charge would exceed the run's or the institution's budget, or the rest of the run would.
     """
     mechanism = planned_mechanism(cfg, *counts)
-    if not guaranteed(cfg):  # the reference arm: nothing to charge in a simulation, everything elsewhere
-        refuse_unbounded(node, order)
-        shared, log = _train(cfg, node, model, data, order, mechanism, counts, "")
-        return PrivateResult(shared, log, mechanism, charge_unbounded(node, order, shared))
-    ledger = Ledger(ledger_path(node, order), site=order.site)
+    names = set(shared_state(model))
+    if not guaranteed(cfg):  # the reference arm: nothing to charge, unless the ledger is for life
+        log = _train(cfg, node, model, data, order, mechanism, counts, "")
+        shared, local = _parted(model.state_dict(), names)
+        return PrivateResult(shared, local, log, mechanism, charge_unbounded(node, cfg, order, shared))
+    ledger = open_ledger(node, cfg, order)
     weights_hash = digest(shared_state(model))
     key = ReleaseKey(order.run, order.round, order.site, code_hash(), weights_hash)
     stored = ledger.lookup(key)
     if stored is not None:  # asked again for the same round: the same bytes, no new charge
-        return PrivateResult(load(stored), TrainLog(()), mechanism, lifetime(node, ledger))
-    budgets = [Budget(cfg.target_epsilon, cfg.delta, mechanism.unit, "run")]
-    if node.max_epsilon is not None:
-        budgets.append(Budget(node.max_epsilon, LIFETIME_DELTA))
-    ledger.refuse_overspend(order.run, mechanism, cfg.steps, budgets)
-    shared, log = _train(cfg, node, model, data, order, mechanism, counts, weights_hash)
-    ledger.charge(*key, mechanism=mechanism, steps=cfg.steps, update=packed(shared), budgets=budgets)
-    return PrivateResult(shared, log, mechanism, lifetime(node, ledger))
+        shared, local = _parted(load(stored), names)
+        return PrivateResult(shared, local, TrainLog(()), mechanism, lifetime(node, cfg, ledger))
+    limits = budgets(node, cfg, mechanism.unit)
+    ledger.refuse_overspend(order.run, mechanism, cfg.steps, limits)
+    refuse_unaffordable(node, cfg, ledger, order.run, mechanism, rounds_left(cfg, order, ledger))
+    log = _train(cfg, node, model, data, order, mechanism, counts, weights_hash)
+    shared, local = _parted(model.state_dict(), names)
+    ledger.charge(key, mechanism, cfg.steps, packed({**shared, **local}), limits)
+    return PrivateResult(shared, local, log, mechanism, lifetime(node, cfg, ledger))
+
+
+def _parted(
+    state: Mapping[str, Tensor], names: Collection[str]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return (what leaves the site, what stays)."""
+    shared = {name: state[name] for name in sorted(state) if name in names}
+    return shared, {name: state[name] for name in sorted(state) if name not in names}
 
 
 def _train(
     cfg: RunConfig, node: Node, model: SiteModel, data: TrainingSet, order: Order, mechanism: Mechanism,
     counts: tuple[float, float], weights_hash: str,
-) -> tuple[Mapping[str, Tensor], TrainLog]:  # fmt: skip
+) -> TrainLog:  # fmt: skip
     spec = PrivateSpec(
         unit=mechanism.unit, sigma=mechanism.sigma, clip_norm=cfg.clip_norm, q=mechanism.q,
         expected=sampling(cfg, *counts)[1], windows_per_draw=cfg.draw_windows,
@@ -89,5 +99,4 @@ def _train(
     # weights are part of the seed, so that the same noise never covers two different updates.
     simulated = inside_simulation() and cfg.cohort != "node" and node.site is None
     seed = seed_for(cfg.seed, "private", order.site, order.round, weights_hash) if simulated else None
-    log = train_private(model, data, spec, steps=cfg.steps, lr_schedule=lambda s: rate(first + s), seed=seed)
-    return shared_state(model), log
+    return train_private(model, data, spec, steps=cfg.steps, lr_schedule=lambda s: rate(first + s), seed=seed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from client.budget import charge_unbounded, refuse_unbounded
+from client.budget import charge_unbounded
 from client.order import Order
 from client.site import Node
 from transecg_core.config import RunConfig
@@ -24,7 +24,7 @@ class Result:
 
     ``shared`` leaves the site. ``local`` (the participant head) stays in the node's state.
     ``mechanism`` is (q, sigma, steps) under privacy, else None. ``lifetime`` is the (person epsilon,
-    charges) of an institution's ledger.
+    charges) of a ledger that outlives the run.
     """
 
     shared: Mapping[str, Tensor]
@@ -66,15 +66,14 @@ def train_round(
     set_trainable(model, cfg.trained_part)
     tasks = available_tasks(cfg, site)
     if cfg.privacy == "none":
-        refuse_unbounded(node, order)
         log, shared = _train_plain(cfg, model, data, order), shared_state(model)
         own = {name: value for name, value in model.state_dict().items() if name not in shared}
-        return Result(shared, own, tasks, log, None, charge_unbounded(node, order, shared))
+        return Result(shared, own, tasks, log, None, charge_unbounded(node, cfg, order, shared))
     from client.private_round import train_privately  # Opacus takes seconds to import
 
     done = train_privately(cfg, node, model, data, order, public_counts(cfg, site.people))
     mechanism = (done.mechanism.q, done.mechanism.sigma, cfg.steps)
-    return Result(done.shared, {}, tasks, done.log, mechanism, done.lifetime)
+    return Result(done.shared, done.local, tasks, done.log, mechanism, done.lifetime)
 
 
 def _train_plain(cfg: RunConfig, model: SiteModel, data: TrainingSet, order: Order) -> TrainLog:

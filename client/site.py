@@ -10,22 +10,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from client.policy import LIFETIME_DELTA, Policy, read_policy
 from transecg_core.cohorts import READERS, open_declared, open_site
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.cohorts.sites_file import FOLDER, SiteDeclaration, read_sites
 from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
-from transecg_core.names import SITE_NAMES, is_site_name
+from transecg_core.names import SITE_NAMES, is_site_name, nearest
+from transecg_core.privacy.accounting import check_delta
 from transecg_core.sites import Site, applied, prepare
 
 INLINE_ENGINE = "TRANSECG_INLINE_ENGINE"
 """Set by our in-process engine in its own process and its workers, nowhere else."""
 
-ALWAYS = ("site", "ledger", "people", "max-epsilon")
+ALWAYS = ("site", "ledger", "people")
+MAX_EPSILON, POLICY = "max-epsilon", "policy"
 FOLDER_OF = ("reader", "data-dir")
 SITES_FILE = "sites-file"
-DECLARED = (*ALWAYS, *FOLDER_OF, SITES_FILE)
-"""What an institution's ``--node-config`` may hold: all of `ALWAYS`, and either `FOLDER_OF` or `SITES_FILE`."""
+PLACE = ("partition-id", "num-partitions")
+DECLARED = (*ALWAYS, MAX_EPSILON, POLICY, *FOLDER_OF, SITES_FILE)
+"""What an institution's ``--node-config`` may hold: all of `ALWAYS`, either `MAX_EPSILON` or `POLICY`, and either
+`FOLDER_OF` or `SITES_FILE`."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,8 @@ class Node:
     All but the partition is None for a simulated node, which serves whatever sites the server
     names. An institution's declares its data by ``reader`` and ``data_dir``, or by ``sites_file``,
     and all the rest. ``people`` is the declared, public size of the roster.
-    ``max_epsilon`` is the most that a person may lose over the ledger's life; None where the
-    institution wrote ``none``: it allows training without privacy.
+    ``policy`` holds what the institution allows, a person's lifetime budget at least; None where it
+    wrote ``max-epsilon='none'``: it allows training without privacy.
     """
 
     partition: int
@@ -46,7 +51,7 @@ class Node:
     data_dir: Path | None = None
     ledger: Path | None = None
     people: int | None = None
-    max_epsilon: float | None = None
+    policy: Policy | None = None
     sites_file: Path | None = None
 
     def source(self, name: str) -> SiteSource:
@@ -95,30 +100,53 @@ def read_node(node_config: Mapping[str, Any]) -> Node:
     UserError
         If the declaration is incomplete or wrong.
     """
-    partition, partitions = int(node_config.get("partition-id", 0)), int(node_config.get("num-partitions", 1))
+    partition, partitions = (
+        int(node_config.get(key, usual)) for key, usual in zip(PLACE, (0, 1), strict=True)
+    )
     given = [key for key in DECLARED if key in node_config]
     if not given:
         return Node(partition, partitions)
-    by_file = SITES_FILE in given
-    if by_file and (both := [key for key in FOLDER_OF if key in given]):
-        raise UserError(
-            f"node config: {SITES_FILE} stands in place of {' and '.join(both)}; give one of them"
-        )
-    wanted = (*ALWAYS, *((SITES_FILE,) if by_file else FOLDER_OF))
+    if unknown := sorted(set(node_config) - {*DECLARED, *PLACE}):
+        raise UserError(f"node config: unknown key '{unknown[0]}'{nearest(unknown[0], DECLARED)}")
+    by_file, by_policy = SITES_FILE in given, POLICY in given
+    _refuse_both(given, SITES_FILE, FOLDER_OF)
+    _refuse_both(given, POLICY, (MAX_EPSILON,))
+    rules, place = (POLICY if by_policy else MAX_EPSILON,), (SITES_FILE,) if by_file else FOLDER_OF
+    wanted = (*ALWAYS, *rules, *place)
     if missing := [key for key in wanted if key not in given]:
         raise UserError(f"node config: {', '.join(missing)} missing; give all of {', '.join(wanted)}")
-    paths = {key: Path(str(node_config[key])) for key in ("data-dir", "ledger", SITES_FILE) if key in given}
+    paths = {
+        key: Path(str(node_config[key])) for key in ("data-dir", "ledger", SITES_FILE, POLICY) if key in given
+    }
     for key, path in paths.items():
         if not path.is_absolute():
             raise UserError(f"node config: {key}={path} must be an absolute path")
     site = str(node_config["site"])
     if not is_site_name(site):
         raise UserError(f"node config: site='{site}' is no site name; use {SITE_NAMES}")
+    people = _people(node_config["people"])
+    policy = read_policy(paths[POLICY]) if by_policy else _max_epsilon(node_config[MAX_EPSILON])
+    if policy is not None:
+        _check_lifetime_delta(policy, people)
     return Node(
         partition, partitions, site, None if by_file else _reader(node_config["reader"]), paths.get("data-dir"),
-        paths["ledger"], _people(node_config["people"]), _max_epsilon(node_config["max-epsilon"]),
-        paths.get(SITES_FILE),
+        paths["ledger"], people, policy, paths.get(SITES_FILE),
     )  # fmt: skip
+
+
+def _refuse_both(given: list[str], key: str, others: tuple[str, ...]) -> None:
+    if key in given and (both := [other for other in others if other in given]):
+        raise UserError(f"node config: {key} stands in place of {' and '.join(both)}; give one of them")
+
+
+def _check_lifetime_delta(policy: Policy, people: int) -> None:
+    try:
+        check_delta(policy.lifetime_delta, people)
+    except UserError as error:
+        raise UserError(
+            f"node config: people={people}: the lifetime's {error}; set lifetime-delta in a policy file (it is "
+            f"{LIFETIME_DELTA:g} otherwise)"
+        ) from None
 
 
 def _reader(value: object) -> str:
@@ -135,12 +163,12 @@ def _people(value: object) -> int:
     return value
 
 
-def _max_epsilon(value: object) -> float | None:
+def _max_epsilon(value: object) -> Policy | None:
     if value == "none":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise UserError(f"node config: max-epsilon={value} must be a positive number, or 'none'")
-    return float(value)
+    return Policy(max_lifetime_epsilon=float(value))
 
 
 def open_node_site(node: Node, cfg: RunConfig, name: str) -> Site:

@@ -51,7 +51,7 @@ def test_a_node_with_a_budget_describes_nothing_without_a_guarantee(
     monkeypatch.setattr(app, "open_node_site", lambda *_: pytest.fail("the data were read"))
     reply = describe(clinic, **options)
     assert list(reply) == ["error"]
-    assert str(reply["error"]).startswith("Overspend;")
+    assert str(reply["error"]).startswith("budget: guarantee;")
     assert "8" not in str(reply["error"])
 
 

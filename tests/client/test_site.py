@@ -9,6 +9,7 @@ import pytest
 import client.site
 from client.budget import ledger_path
 from client.order import Order
+from client.policy import Policy
 from client.site import INLINE_ENGINE, Node, inside_simulation, open_node_site, read_node
 from transecg_core.config import parse
 from transecg_core.errors import UserError
@@ -29,7 +30,16 @@ DECLARED = {"site": "hospital-a", "reader": "ludb", "data-dir": "/data/ludb", "l
 
 def test_an_institution_declares_everything() -> None:
     node = read_node(DECLARED | {"partition-id": 3, "num-partitions": 4})
-    assert node == Node(3, 4, "hospital-a", "ludb", Path("/data/ludb"), Path("/data/l.sqlite"), 200, 8.0)
+    assert node == Node(
+        3,
+        4,
+        "hospital-a",
+        "ludb",
+        Path("/data/ludb"),
+        Path("/data/l.sqlite"),
+        200,
+        Policy(max_lifetime_epsilon=8.0),
+    )
 
 
 BY_FILE = {key: value for key, value in DECLARED.items() if key not in ("reader", "data-dir")} | {
@@ -76,6 +86,30 @@ def test_a_half_declared_node_is_refused(key: str) -> None:
         read_node({k: v for k, v in DECLARED.items() if k != key})
 
 
+def test_a_misspelt_key_is_refused_not_ignored() -> None:
+    with pytest.raises(UserError, match="unknown key 'polcy'; nearest valid: policy"):
+        read_node(DECLARED | {"polcy": "/data/policy.toml"})
+
+
+def test_a_policy_file_stands_in_place_of_max_epsilon(tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text("max-lifetime-epsilon = 4\nmin-sigma = 2.0\n")
+    by_policy = {key: value for key, value in DECLARED.items() if key != "max-epsilon"}
+    by_policy["policy"] = str(tmp_path / "policy.toml")
+    assert read_node(by_policy).policy == Policy(max_lifetime_epsilon=4.0, min_sigma=2.0)
+    with pytest.raises(UserError, match="policy stands in place of max-epsilon; give one"):
+        read_node(by_policy | {"max-epsilon": 8.0})
+    with pytest.raises(UserError, match=r"policy=policy\.toml must be an absolute path"):
+        read_node(by_policy | {"policy": "policy.toml"})
+
+
+def test_a_lifetime_delta_too_large_for_the_roster_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="set lifetime-delta in a policy file"):
+        read_node(DECLARED | {"people": 20_000})
+    (tmp_path / "policy.toml").write_text("max-lifetime-epsilon = 4\nlifetime-delta = 5e-6\n")
+    large = {key: value for key, value in DECLARED.items() if key != "max-epsilon"} | {"people": 20_000}
+    assert read_node(large | {"policy": str(tmp_path / "policy.toml")}).policy is not None
+
+
 @pytest.mark.parametrize(
     ("declared", "key"), [(DECLARED, "data-dir"), (DECLARED, "ledger"), (BY_FILE, "sites-file")]
 )
@@ -97,7 +131,7 @@ def test_wrong_declarations_are_refused_by_key(key: str, value: object) -> None:
 
 
 def test_an_institution_may_allow_training_without_privacy() -> None:
-    assert read_node(DECLARED | {"max-epsilon": "none"}).max_epsilon is None
+    assert read_node(DECLARED | {"max-epsilon": "none"}).policy is None
 
 
 @pytest.mark.usefixtures("outside")
@@ -134,9 +168,11 @@ def test_a_node_serves_its_own_site_only() -> None:
 @pytest.mark.usefixtures("outside")
 def test_outside_a_simulation_the_ledger_is_the_sites_own(tmp_path: Path) -> None:
     order = Order("hospital-a", 1, "1", tmp_path)
-    assert ledger_path(read_node(DECLARED), order) == Path("/data/l.sqlite")
-    with pytest.raises(UserError, match="privacy needs a ledger"):
-        ledger_path(Node(0, 1), order)
+    cfg, named = parse({"privacy": "participant"}), parse({"privacy": "participant", "ledger": str(tmp_path)})
+    assert ledger_path(read_node(DECLARED), named, order) == Path("/data/l.sqlite")
+    for asked in (cfg, named):  # the server can't name one, by run folder or by option
+        with pytest.raises(UserError, match="privacy needs a ledger"):
+            ledger_path(Node(0, 1), asked, order)
 
 
 def test_nobody_is_held_out_where_nobody_audits() -> None:

@@ -1,11 +1,13 @@
 """Everything data-dependent that leaves a site, in one table.
 
-What is not in the table may not be sent: `refuse` is called on every name of a reply.
+What is not in the table may not be sent: every name of a reply passes `allowed` or `refuse`, which
+also hold what a site's own policy takes away. A refusal is a release too: `REFUSALS` are all the
+words that an institution's server may hear.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,6 +54,15 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("people", "size of the roster: a declared constant, not counted from the data", "public", "public"),
     ("lifetime-epsilon", "what the site's ledger has spent for a person, all runs", "public", "public"),
     ("lifetime-events", "number of charges in the site's ledger", "public", "public"),
+    (
+        "error",
+        "that the site refuses, and the name of its rule: no value, path or record",
+        "public",
+        "public",
+    ),
+    ("engine", "which engine the node belongs to", "public", "public"),
+    ("partition-id", "the node's place among simulated nodes", "public", "public"),
+    ("num-partitions", "number of simulated nodes", "public", "public"),
     ("participants", "people with data; under a pilot's guarantee the roster's size", "roster", "outside"),
     ("trained_on", "people who train; under a pilot's guarantee the roster's size", "roster", "outside"),
     ("loss", "training loss", "measure", "outside"),
@@ -65,6 +76,24 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("embeddings", "embeddings of the site's windows", "withheld", "withheld"),
     ("signals", "waveforms", "withheld", "withheld"),
 )
+
+NEEDED = frozenset({"site", "name", "round", "tasks", "people", "weights", "q", "sigma", "steps"})
+"""Without these no reply is complete: a policy that leaves one out refuses every run."""
+
+REFUSALS = {
+    "budget: guarantee": "a round without a guarantee, at a site with a lifetime budget",
+    "budget: lifetime": "the run would cost a person more than the site's lifetime budget",
+    "budget: run": "the charge would cost more than the run's own target-epsilon",
+    "ledger: not usable": "the site's ledger can't be opened, read or written, or is not this site's",
+    "policy: allowed-releases": "the site's policy keeps back what a run can't do without",
+    "policy: allowed-tasks": "the run asks for a task that the site's policy doesn't allow",
+    "policy: max-rounds": "the run has more rounds than the site's policy allows",
+    "policy: min-cohort": "the site's declared roster is smaller than its policy allows",
+    "policy: min-sigma": "the run's noise multiplier is below the least that the site's policy allows",
+    "policy: not readable": "the site's policy file can't be read or is wrong",
+    "policy: units": "the run's unit of privacy is not one that the site's policy allows",
+}
+"""Name of a rule by which a site refuses -> what it means. None depends on anybody's data."""
 
 
 def releases_for(privacy_unit: str, simulation: bool) -> tuple[Release, ...]:
@@ -96,31 +125,54 @@ def releases_for(privacy_unit: str, simulation: bool) -> tuple[Release, ...]:
     )
 
 
-def refuse(name: str, privacy_unit: str, simulation: bool) -> None:
+def refuse(
+    name: str, privacy_unit: str, simulation: bool, site_allows: Collection[str] | None = None
+) -> None:
     """Raise unless `name` is declared and may leave the site.
+
+    Parameters
+    ----------
+    site_allows
+        Names that the site's own policy allows; None: all that the table does.
 
     Raises
     ------
     UserError
-        For a name that is not in the table, or that this setting withholds.
+        For a name that is not in the table, or that this setting or the site's policy withholds.
     """
     status = {release.name: release.status for release in releases_for(privacy_unit, simulation)}.get(name)
     if status is None:
         raise UserError(f"release '{name}' is not declared; add it to the release table or don't send it")
     if status == "withheld":
         raise UserError(f"release '{name}' is withheld with privacy={privacy_unit}; don't send it")
+    if site_allows is not None and name not in site_allows:
+        raise UserError(f"release '{name}' is not in the site's allowed-releases; don't send it")
 
 
-def allowed(names: Iterable[str], privacy_unit: str, simulation: bool) -> tuple[str, ...]:
-    """Return the declared names that may leave, in the given order; an undeclared one is refused."""
+def allowed(
+    names: Iterable[str], privacy_unit: str, simulation: bool, site_allows: Collection[str] | None = None
+) -> tuple[str, ...]:
+    """Return the declared names that may leave, in the given order; an undeclared one is refused.
+
+    `site_allows` as for `refuse`.
+    """
     table = {release.name: release.status for release in releases_for(privacy_unit, simulation)}
     kept = []
     for name in names:
         if name not in table:
             refuse(name, privacy_unit, simulation)
-        elif table[name] != "withheld":
+        elif table[name] != "withheld" and (site_allows is None or name in site_allows):
             kept.append(name)
     return tuple(kept)
+
+
+def releasable_names() -> tuple[str, ...]:
+    """Return the names that may leave in some setting: what a site's policy can allow."""
+    settings = [
+        (unit, simulation) for unit in ("none", "window", "participant") for simulation in (True, False)
+    ]
+    held = [{r.name for r in releases_for(*setting) if r.status == "withheld"} for setting in settings]
+    return tuple(name for name, *_ in _TABLE if not all(name in names for names in held))
 
 
 def weights_only(releases: Iterable[Release]) -> bool:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from transecg_core.errors import UserError
-from transecg_core.privacy.releases import allowed, refuse, releases_for, weights_only
+from transecg_core.privacy.releases import (
+    NEEDED,
+    REFUSALS,
+    allowed,
+    refuse,
+    releasable_names,
+    releases_for,
+    weights_only,
+)
 
 UNITS = ("none", "window", "participant")
 
@@ -43,3 +51,29 @@ def test_without_privacy_nothing_is_called_charged() -> None:
     assert all(r.status != "charged" for r in releases_for("none", simulation=False))
     with pytest.raises(ValueError, match="privacy unit"):
         releases_for("household", simulation=False)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_site_s_policy_only_takes_away(unit: str) -> None:
+    names = [r.name for r in releases_for(unit, simulation=False)]
+    everything = set(allowed(names, unit, simulation=False))
+    assert set(allowed(names, unit, False, site_allows=names)) == everything  # withheld stays withheld
+    assert allowed(names, unit, False, site_allows=["weights", "signals"]) == ("weights",)
+    with pytest.raises(UserError, match="'round' is not in the site's allowed-releases"):
+        refuse("round", unit, False, site_allows=["weights"])
+    with pytest.raises(UserError, match="'signals' is withheld"):
+        refuse("signals", unit, False, site_allows=["signals"])
+    with pytest.raises(UserError, match="not declared"):
+        allowed(["favourite_patient"], unit, False, site_allows=["favourite_patient"])
+
+
+def test_what_a_reply_needs_may_leave_in_every_setting() -> None:
+    for unit in UNITS:
+        for simulation in (True, False):
+            assert set(allowed(sorted(NEEDED), unit, simulation)) == NEEDED
+    assert set(releasable_names()) >= NEEDED
+    assert not set(releasable_names()) & {"participant_head", "draws", "embeddings", "signals"}
+
+
+def test_a_refusal_s_name_is_words_alone() -> None:
+    assert all(code.replace(": ", "").replace("-", "").replace(" ", "").isalpha() for code in REFUSALS)
