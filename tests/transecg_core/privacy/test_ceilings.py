@@ -6,6 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from dp_accounting import NeighboringRelation
+from dp_accounting.pld import privacy_loss_distribution as pld
+from riskcal.analysis import get_advantage_from_pld, get_beta_from_pld
 from scipy import stats
 
 from transecg_core.privacy.accounting import Mechanism
@@ -23,6 +26,22 @@ def test_the_gaussian_s_auc_advantage_and_tpr() -> None:
     assert exact_advantage <= GAUSSIAN.advantage() <= exact_advantage + 1e-3
     assert exact_tpr <= GAUSSIAN.tpr_at(0.05) <= exact_tpr + 1e-3
     assert GAUSSIAN.success(0.05) == GAUSSIAN.tpr_at(0.05)
+
+
+@pytest.mark.parametrize(("q", "sigma", "steps"), [(0.05, 1.0, 100), (1.0, 4.0, 10), (0.3, 3.0, 20)])
+def test_riskcal_gives_the_same_from_a_loss_distribution_of_its_own(
+    q: float, sigma: float, steps: int
+) -> None:
+    """Kulynych et al. (arXiv 2407.02191); ours lies above by what its grid and truncated tails cost."""
+    step = pld.from_gaussian_mechanism(
+        sigma, value_discretization_interval=1e-3, sampling_prob=q,
+        neighboring_relation=NeighboringRelation.REPLACE_SPECIAL,
+    )  # fmt: skip
+    theirs, ours = step.self_compose(steps), ceiling([(Mechanism("participant", q, sigma, 48), steps)])
+    for fpr in (0.01, 0.05, 0.5):
+        tpr = 1 - float(get_beta_from_pld(theirs, alpha=fpr))
+        assert tpr - 1e-4 <= ours.tpr_at(fpr) <= tpr + 2e-3
+    assert get_advantage_from_pld(theirs) - 1e-4 <= ours.advantage() <= get_advantage_from_pld(theirs) + 1e-3
 
 
 def test_less_noise_never_lowers_a_ceiling() -> None:
