@@ -12,115 +12,50 @@ An empty draw still adds its noise, moves the weights and counts as a step. A un
 gradient depends on that unit's windows, public constants and earlier noised state alone: losses
 are per window, nothing is normalised across units, padding repeats the unit's own window.
 
-Opacus' per-layer samplers give the gradients, its `DPOptimizer` clips, sums and steps. Two things
-are ours: the batch is folded so that one "sample" is one unit (a person's windows are summed
-inside each layer's gradient, instead of one gradient per window held in memory), and the noise
-comes from `transecg_core.privacy.noise`, because torch's CPU generator is not cryptographic.
+`transecg_core.training.bookkeeping` gives the units' gradients, exactly and from one backward pass;
+Opacus' `DPOptimizer` runs the step on them and its accountants check ours. The batch is folded so
+that one "sample" is one unit: a person's windows are summed inside each layer's gradient, instead
+of one gradient per window held in memory. The noise comes from `transecg_core.privacy.noise`,
+because torch's CPU generator is not cryptographic.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import torch
 from opacus.accountants import PRVAccountant, RDPAccountant
-from opacus.grad_sample import register_grad_sampler
-from opacus.grad_sample.grad_sample_module import GradSampleHooks
-from opacus.grad_sample.layer_norm import compute_layer_norm_grad_sample
 from opacus.optimizers import DPOptimizer
-from timm.layers.norm import LayerNorm as TimmLayerNorm
 from torch import Tensor, nn
 
-from transecg_core.model.encoder import Tokens
 from transecg_core.model.heads import SiteModel
 from transecg_core.privacy.accounting import Mechanism
 from transecg_core.privacy.noise import RandomSource, source_for
+from transecg_core.training.bookkeeping import UnitGradients
 from transecg_core.training.local import TrainingSet, TrainLog, augment, optimizer_for, window_losses
 from transecg_core.training.sampling import PrivateSpec, check_cap, draw_units, pad_units
 
 __all__ = ["PrivateSpec", "PrivateTrainer", "opacus_epsilon", "train_private"]
 
 MAX_WINDOWS_PER_PASS = 256
-"""Larger draws are accumulated in passes of at most this many windows, to bound memory."""
+"""Larger draws are accumulated in equal passes of at most this many windows, to bound memory."""
 
+ROUNDING = 1e-4
+"""What float32 may add to one unit's influence on the sum, as a part of the clip norm.
 
-# timm's LayerNorm is nn.LayerNorm under another name, which Opacus' exact type match doesn't see.
-register_grad_sampler(TimmLayerNorm)(compute_layer_norm_grad_sample)
-
-
-@register_grad_sampler(Tokens)  # type: ignore[untyped-decorator]
-def _tokens_grad_sample(
-    layer: Tokens, activations: list[Tensor], backprops: Tensor
-) -> dict[nn.Parameter, Tensor]:
-    """Return the gradients (units, 1, 1, D) and (units, 1, T + 1, D) of class token and positions."""
-    g_UTD = backprops.reshape(backprops.shape[0], -1, *layer.pos.shape[1:]).sum(dim=1)
-    out = {}
-    if layer.pos.requires_grad:
-        out[layer.pos] = g_UTD[:, None]
-    if layer.cls.requires_grad:
-        out[layer.cls] = g_UTD[:, None, :1]
-    return out
-
-
-class _UnitGradients:
-    """Per-unit gradients by Opacus' samplers; equally many consecutive rows of the batch are one unit.
-
-    The forward pass notes every layer's input and output; one backward pass then asks only for the
-    gradients of the outputs, so the ordinary weight gradients, which DP has no use for, are never
-    computed. Each layer's sampler turns input and output gradient into the unit's weight gradient.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self._calls: list[tuple[nn.Module, Tensor, Tensor]] = []
-        watched = [
-            (name, module)
-            for name, module in model.named_modules()
-            if any(p.requires_grad for p in module.parameters(recurse=False))
-        ]
-        for name, module in watched:
-            if type(module) not in GradSampleHooks.GRAD_SAMPLERS:
-                raise TypeError(f"{name}: no per-unit gradient is known for {type(module).__name__}")
-        self._handles = [module.register_forward_hook(self._note) for _, module in watched]
-
-    def _note(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if torch.is_grad_enabled():
-            self._calls.append((module, inputs[0].detach(), output))
-
-    def backward(self, loss: Callable[[], Tensor], parameters: Sequence[Any], units: int) -> float:
-        """Leave every parameter's gradients (units, ...) in ``grad_sample``; return the loss.
-
-        A parameter that no loss reached (a head without labels) gets zeros; it is noised too.
-        """
-        self._calls.clear()
-        total = loss()
-        outputs = [output for *_, output in self._calls] if total.requires_grad else []
-        grads = torch.autograd.grad(total, outputs, allow_unused=True) if outputs else ()
-        for (module, x, _), grad in zip(self._calls, grads, strict=bool(outputs)):
-            if grad is not None:
-                sampler = GradSampleHooks.GRAD_SAMPLERS[type(module)]
-                for p, g in sampler(module, [_fold(x, units)], _fold(grad, units)).items():
-                    p.grad_sample = g if p.grad_sample is None else p.grad_sample + g
-        self._calls.clear()
-        for p in parameters:
-            if p.grad_sample is None:
-                p.grad_sample = torch.zeros(units, *p.shape, dtype=p.dtype)
-        return float(total.detach())
-
-    def remove(self) -> None:
-        for handle in self._handles:
-            handle.remove()
-
-
-def _fold(x: Tensor, units: int) -> Tensor:
-    """Return (units * group, ..., D) as (units, group * ..., D): the samplers sum over the middle."""
-    return x.reshape(units, -1, x.shape[-1])
+Gradients, norms and their sum are rounded, and another unit's gradient changes in its last bits
+with the shape of the batch. Units are clipped to ``(1 - ROUNDING) clip_norm``, so that all of this
+stays below ``clip_norm``, which the noise is scaled to.
+"""
 
 
 class _NoisyOptimizer(DPOptimizer):
-    """Opacus' optimizer with the noise of a `RandomSource`."""
+    """Opacus' optimizer: its step, with our clipping in float64 sums and the noise of a `RandomSource`."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, spec: PrivateSpec, source: RandomSource) -> None:
         super().__init__(
@@ -133,34 +68,48 @@ class _NoisyOptimizer(DPOptimizer):
         self.steps_taken = 0
 
     def clip_and_accumulate(self) -> None:
-        self._drop_non_finite_units()
-        super().clip_and_accumulate()
-
-    def _drop_non_finite_units(self) -> None:
-        """Zero a unit whose gradient is not finite: it counts as absent, and nobody can see that it was.
-
-        Stopping instead would answer, without noise and without a charge, whether somebody's data
-        overflow under weights that the server chose.
-        """
-        finite_U = torch.stack([torch.isfinite(p.grad_sample).flatten(1).all(1) for p in self.params]).all(0)
-        if not bool(finite_U.all()):
-            for p in self.params:
-                p.grad_sample[~finite_U] = 0.0
+        """Clip each unit's joint gradient and add the sum to ``summed_grad``, in float64."""
+        rows = [p.grad_sample.flatten(1) for p in self.params]
+        factor_U = _clip_factors(rows, self.max_grad_norm)
+        summed = torch.cat([factor_U @ row for row in rows]).double()
+        for p, part in zip(self.params, self._split(summed), strict=True):
+            p.summed_grad = part if p.summed_grad is None else p.summed_grad + part
 
     def add_noise(self) -> None:
+        """Add the noise to the sums in float64 and round once, into ``grad``."""
         std = self.noise_multiplier * self.max_grad_norm
-        count = sum(p.numel() for p in self.params)
-        noise = std * self._source.normal(count, "noise", self.steps_taken) if std > 0 else np.zeros(count)
-        start = 0
-        for p in self.params:
-            part = torch.from_numpy(noise[start : start + p.numel()]).view_as(p)
-            p.grad = (p.summed_grad.double().view_as(p) + part).to(p.dtype)
-            start += p.numel()
+        total = torch.cat([p.summed_grad.flatten() for p in self.params])
+        if std > 0:
+            noise = self._source.normal(len(total), "noise", self.steps_taken)
+            total.add_(torch.from_numpy(noise), alpha=std)
+        for p, part in zip(self.params, self._split(total), strict=True):
+            p.grad = part.to(p.dtype)
         self.steps_taken += 1
 
     def scale_grad(self) -> None:
+        """Divide by the public expected count, whatever was drawn."""
         for p in self.params:
             p.grad /= self.expected_batch_size
+
+    def _split(self, flat: Tensor) -> list[Tensor]:
+        parts = flat.split([p.numel() for p in self.params])
+        return [part.view_as(p) for p, part in zip(self.params, parts, strict=True)]
+
+
+def _clip_factors(rows: Sequence[Tensor], clip_norm: float) -> Tensor:
+    """Return each unit's factor (U,), and zero out the rows of units whose norm is not finite.
+
+    Such a unit counts as absent, and nobody can see that it was: stopping instead would answer,
+    without noise and without a charge, whether somebody's data overflow under weights that the
+    server chose. Its rows are zeroed because zero times NaN would reach everybody's sum.
+    """
+    norm_U = torch.stack([torch.linalg.vector_norm(row, dim=1) for row in rows]).norm(dim=0)
+    finite_U = torch.isfinite(norm_U)
+    if not bool(finite_U.all()):
+        for row in rows:
+            row[~finite_U] = 0.0
+        norm_U = norm_U.where(finite_U, 0.0)
+    return (clip_norm * (1 - ROUNDING) / norm_U).clamp(max=1.0)
 
 
 class PrivateTrainer:
@@ -191,7 +140,7 @@ class PrivateTrainer:
         self.model, self.spec = model, spec
         self._source = source_for(seed)
         self._augmentation = augmentation
-        self._gradients = _UnitGradients(model)
+        self._gradients = UnitGradients(model)
         self._optimizer = _NoisyOptimizer(make_optimizer(model), spec, self._source)
         self._optimizer.zero_grad(set_to_none=True)
 
@@ -228,7 +177,9 @@ class PrivateTrainer:
         self.model.train()
         groups = self.draw(data)
         size = max(1, MAX_WINDOWS_PER_PASS // self.spec.group)
-        passes = [groups[i : i + size] for i in range(0, len(groups), size)] or [[]]
+        count = max(1, math.ceil(len(groups) / size))
+        edges = [len(groups) * i // count for i in range(count + 1)]
+        passes = [groups[start:end] for start, end in pairwise(edges)]
         loss = 0.0
         for index, some in enumerate(passes):
             self._optimizer.zero_grad(set_to_none=True)
@@ -256,11 +207,14 @@ class PrivateTrainer:
             x_BL = augment(x_BL, torch.Generator().manual_seed(seed))
         targets_B = {task: target[rows_B] for task, target in data.targets.items()}
         weight_B = torch.from_numpy(weight_UG.ravel()).to(x_BL.dtype)
-        return self._gradients.backward(
+        loss, gradients = self._gradients.backward(
             lambda: (window_losses(self.model, x_BL, targets_B) * weight_B).sum(),
             self._optimizer.params,
             len(groups),
         )
+        for p, g in zip(self._optimizer.params, gradients, strict=True):
+            p.grad_sample = g
+        return loss
 
 
 def train_private(

@@ -62,23 +62,29 @@ def draw_units(data: TrainingSet, spec: PrivateSpec, source: RandomSource, step:
     """Return the rows of every drawn unit: Poisson over units, then some of a drawn person's windows."""
     if spec.unit == "window":
         drawn = np.flatnonzero(source.uniform(len(data), "draw", step) < spec.q)
-        return [np.array([row]) for row in drawn]
+        return list(drawn[:, None])
+    people = np.flatnonzero(source.uniform(data.participants, "draw", step) < spec.q)
     participant_N = data.participant_N.numpy()
-    coins_P = source.uniform(data.participants, "draw", step)
+    by_person_N = np.argsort(participant_N, kind="stable")
+    first, last = np.searchsorted(participant_N[by_person_N], [people, people + 1])
     groups = []
-    for person in np.flatnonzero(coins_P < spec.q):
-        rows = np.flatnonzero(participant_N == person)
-        # One stream per person: who else is there changes nothing in which windows are taken.
-        order = np.argsort(source.uniform(len(rows), "windows", step, int(person)))
-        groups.append(rows[np.sort(order[: spec.windows_per_draw])])
+    for person, start, end in zip(people.tolist(), first, last, strict=True):
+        rows = by_person_N[start:end]
+        if len(rows) > spec.windows_per_draw:
+            # One stream per person: who else is there changes nothing in which windows are taken.
+            order = np.argsort(source.uniform(len(rows), "windows", step, person))
+            rows = rows[np.sort(order[: spec.windows_per_draw])]
+        groups.append(rows)
     return [rows for rows in groups if len(rows)]
 
 
 def pad_units(groups: Sequence[np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray]:
     """Return row indices and weights (U, G): each unit's mean; padding has weight 0."""
-    rows = np.stack([np.concatenate([g, np.full(size - len(g), g[0])]) for g in groups])
-    weight = np.stack([np.where(np.arange(size) < len(g), 1.0 / len(g), 0.0) for g in groups])
-    return rows, weight
+    count_U1 = np.array([len(g) for g in groups])[:, None]
+    first_U1 = np.cumsum(count_U1)[:, None] - count_U1
+    place_G = np.arange(size)
+    rows = np.concatenate(groups)[first_U1 + np.where(place_G < count_U1, place_G, 0)]
+    return rows, np.where(place_G < count_U1, 1.0 / count_U1, 0.0)
 
 
 def check_cap(data: TrainingSet, spec: PrivateSpec) -> None:
