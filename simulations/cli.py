@@ -13,7 +13,7 @@ from click import ClickException
 from click.exceptions import Exit
 from typer import core
 
-from simulations.commands import audit_model, cache, fetch, init_data, inspect, plan
+from simulations.commands import audit_model, budget, cache, fetch, init_data, inspect, plan
 from transecg_core.errors import UserError
 from transecg_core.text import escaped
 
@@ -98,6 +98,7 @@ for _name, _module in (
     ("plan", plan),
 ):  # fmt: skip
     app.command(_name)(_module.command)
+app.add_typer(budget.app, name="budget")
 
 
 def main() -> None:
