@@ -78,8 +78,10 @@ class Pretraining:
 
 
 RECIPE = Pretraining(
-    people=1500, seconds=20.0, cap=16, steps=700, batch_size=64, learning_rate=2e-3, seed=20240
+    people=4000, seconds=12.0, cap=8, steps=1600, batch_size=64, learning_rate=2e-3, seed=20240
 )
+WARM_UP = 150
+"""Steps in which the rate rises from 0: a transformer's first steps are its most fragile."""
 
 
 def starting_weights(cfg: RunConfig, say: Say) -> dict[str, Tensor]:
@@ -134,12 +136,13 @@ def pretrain(patch: int, recipe: Pretraining = RECIPE) -> dict[str, Tensor]:
     """Train encoder and the heads of all utility tasks; the same recipe gives the same weights."""
     data = training_data(recipe)
     model = new_site_model(patch, UTILITY_TASKS, seed_for(recipe.seed, "pretraining init"))
+    falling = cosine(recipe.learning_rate, recipe.steps)
     train_local(
         model,
         data,
         steps=recipe.steps,
         batch_size=recipe.batch_size,
-        learning_rate=cosine(recipe.learning_rate, recipe.steps),
+        learning_rate=lambda step: falling(step) * min(1.0, (step + 1) / WARM_UP),
         first_step=0,
         seed=seed_for(recipe.seed, "pretraining batches"),
     )
