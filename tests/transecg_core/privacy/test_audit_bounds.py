@@ -46,7 +46,7 @@ def test_p_value_by_hand() -> None:
     assert one_run_p_value(10, 10, 0, 0.0, 0.0) == 1.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 60), st.data(), st.floats(0, 5), st.floats(0, 1e-2))
 def test_p_value_falls_with_right_guesses_and_rises_with_epsilon_and_delta(
     guesses: int, data: st.DataObject, epsilon: float, delta: float

@@ -36,12 +36,6 @@ def test_a_claim_above_the_largest_bound_is_said_to_be_without_power() -> None:
 
 
 @pytest.mark.audit
-@pytest.mark.parametrize("name", CANARIES)
-def test_broken_code_is_caught_at_every_seed(name: str) -> None:
-    assert not any(audit_canaries(Plan(), CANARIES[name], seed=seed).holds for seed in range(50, 60))
-
-
-@pytest.mark.audit
 def test_half_the_noise_is_below_its_power() -> None:
     # Not a virtue, but the table says so: were this to fail, the table would be wrong.
     assert all(audit_canaries(Plan(), half_noise_spec, seed=seed).holds for seed in range(50, 55))

@@ -14,9 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from transecg_core.model.heads import SiteModel
+from transecg_core.privacy.accounting import epsilon
+from transecg_core.privacy.audit.books import DELTA, Bookkeeper
 from transecg_core.privacy.noise import source_for
 from transecg_core.seeds import seed_for
-from transecg_core.training.local import TrainingSet
+from transecg_core.training.local import TrainingSet, TrainLog
 from transecg_core.training.private import PrivateTrainer
 from transecg_core.training.sampling import PrivateSpec, draw_units
 
@@ -119,3 +122,15 @@ CANARIES: Mapping[str, Alter] = {
     "no clipping": no_clipping_spec,
 }
 """What the canaries must catch; half the noise is below their power."""
+
+
+def _half_noise_round(model: SiteModel, data: TrainingSet, spec: PrivateSpec, seed: int) -> TrainLog:
+    return Bookkeeper().train(model, data, half_noise_spec(spec), seed)
+
+
+RECOUNT: Mapping[str, Bookkeeper] = {
+    "accountant reset every round": Bookkeeper(claim=lambda charges: epsilon(charges[-1:], DELTA)),
+    "steps of empty draws not charged": Bookkeeper(charge=lambda log: len(log.losses)),
+    "half the noise, the full sigma in the ledger": Bookkeeper(train=_half_noise_round),
+}
+"""What the recount must catch."""

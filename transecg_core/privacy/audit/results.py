@@ -1,9 +1,13 @@
-"""What the audits say, in the words of the table and of ``--json``."""
+"""What the audits say."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy import stats
+
+_CHANCE = 1e-3
 
 Instrument = Literal["mechanism", "recount", "canaries"]
 
@@ -67,6 +71,11 @@ class FalseAlarms:
     seeds: int
     allowed: float
 
+    @property
+    def too_many(self) -> bool:
+        """Whether right code would be accused so often less than once in a thousand audits."""
+        return bool(stats.binom.sf(self.alarms - 1, self.seeds, self.allowed) < _CHANCE)
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -78,14 +87,6 @@ class Findings:
 
     @property
     def passed(self) -> bool:
-        """Whether every claim holds and every control was caught."""
-        return all(c.holds for c in self.claims) and all(c.caught for c in self.controls)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the findings as JSON has them."""
-        return {
-            "claims": [{**asdict(c), "holds": c.holds, "power": c.power} for c in self.claims],
-            "negative_controls": [{**asdict(c), "caught": c.caught} for c in self.controls],
-            "false_alarms": [asdict(f) for f in self.false_alarms],
-            "passed": self.passed,
-        }
+        """Whether every claim holds, every control was caught, and alarms are no more than chance."""
+        held = all(c.holds for c in self.claims) and all(c.caught for c in self.controls)
+        return held and not any(f.too_many for f in self.false_alarms)
