@@ -23,7 +23,7 @@ from client.site import DECLARED, Node, engine_name, open_node_site, read_node
 from transecg_core.config import RunConfig, parse
 from transecg_core.errors import UserError
 from transecg_core.privacy.account import claimed_unit, guaranteed
-from transecg_core.privacy.releases import allowed, refuse
+from transecg_core.privacy.releases import UNABLE, allowed, refuse
 from transecg_core.report.describe import describe_site
 from transecg_core.sites import applied, available_tasks
 
@@ -44,7 +44,9 @@ def answering(handler: Handler) -> Callable[[Message, Context], Message]:
         except Exception as error:
             if institution:  # paths, record names and values stay in the site's own log
                 logger.exception("refused")
-                code = error.code if isinstance(error, Refusal) else type(error).__name__
+                code = (
+                    error.code if isinstance(error, Refusal) else UNABLE
+                )  # an exception's name tells of data
                 reason = f"{code}; the site's own log says why"
             elif isinstance(error, UserError | ValueError | FloatingPointError):
                 reason = " ".join(str(error).split())

@@ -72,5 +72,5 @@ def test_with_a_guarantee_or_an_institution_s_leave_the_data_are_read(
 
 def test_a_refusal_says_neither_path_nor_value(clinic: dict[str, object]) -> None:
     reply = describe(clinic, privacy="participant")  # the folder holds nothing
-    assert str(reply["error"]).startswith("UserError; the site's own log")
+    assert str(reply["error"]).startswith("site: not able; the site's own log")
     assert str(clinic["data-dir"]) not in json.dumps(reply)

@@ -107,3 +107,9 @@ def test_files_that_hold_no_policy(tmp_path: Path) -> None:
 def test_what_every_reply_needs_can_be_allowed() -> None:
     assert set(releasable_names()) >= NEEDED
     assert policy_from({"max-lifetime-epsilon": 1, "allowed-releases": sorted(NEEDED)}).allowed_releases
+
+
+def test_the_guide_s_example_is_a_policy_that_runs(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "budget.md").read_text(encoding="utf-8")
+    policy = read_policy(write(tmp_path, guide.split("```toml\n")[1].split("```")[0]))
+    assert set(policy.allowed_releases or ()) == NEEDED

@@ -54,12 +54,7 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("people", "size of the roster: a declared constant, not counted from the data", "public", "public"),
     ("lifetime-epsilon", "what the site's ledger has spent for a person, all runs", "public", "public"),
     ("lifetime-events", "number of charges in the site's ledger", "public", "public"),
-    (
-        "error",
-        "that the site refuses, and the name of its rule: no value, path or record",
-        "public",
-        "public",
-    ),
+    ("error", "that the site refuses, and by which rule: no value, path or record", "public", "public"),
     ("engine", "which engine the node belongs to", "public", "public"),
     ("partition-id", "the node's place among simulated nodes", "public", "public"),
     ("num-partitions", "number of simulated nodes", "public", "public"),
@@ -80,6 +75,9 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
 NEEDED = frozenset({"site", "name", "round", "tasks", "people", "weights", "q", "sigma", "steps"})
 """Without these no reply is complete: a policy that leaves one out refuses every run."""
 
+UNABLE = "site: not able"
+"""The one refusal that can follow from data: a table to be mended, no usable record. It says no more than that."""
+
 REFUSALS = {
     "budget: guarantee": "a round without a guarantee, at a site with a lifetime budget",
     "budget: lifetime": "the run would cost a person more than the site's lifetime budget",
@@ -92,8 +90,9 @@ REFUSALS = {
     "policy: min-sigma": "the run's noise multiplier is below the least that the site's policy allows",
     "policy: not readable": "the site's policy file can't be read or is wrong",
     "policy: units": "the run's unit of privacy is not one that the site's policy allows",
+    UNABLE: "its data, its machine or its configuration; the only one that can depend on data",
 }
-"""Name of a rule by which a site refuses -> what it means. None depends on anybody's data."""
+"""Name of a rule by which a site refuses -> what it means. None depends on anybody's data, except that of `UNABLE`."""
 
 
 def releases_for(privacy_unit: str, simulation: bool) -> tuple[Release, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from transecg_core.errors import UserError
@@ -77,3 +79,12 @@ def test_what_a_reply_needs_may_leave_in_every_setting() -> None:
 
 def test_a_refusal_s_name_is_words_alone() -> None:
     assert all(code.replace(": ", "").replace("-", "").replace(" ", "").isalpha() for code in REFUSALS)
+
+
+def test_the_guide_holds_the_table_as_it_is() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "budget.md").read_text(encoding="utf-8")
+    settings = (("participant", False), ("participant", True), ("none", False))
+    for pilot, simulated, plain in zip(*(releases_for(*setting) for setting in settings), strict=True):
+        row = (f"`{pilot.name}`", pilot.what, pilot.status, simulated.status, plain.status)
+        assert f"| {' | '.join(row)} |" in guide
+    assert all(f"| `{code}` | {what} |" in guide for code, what in REFUSALS.items())
