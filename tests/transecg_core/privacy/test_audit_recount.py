@@ -8,11 +8,14 @@ import pytest
 import torch
 from scipy import stats
 
+from transecg_core.model.heads import SiteModel
 from transecg_core.privacy.accounting import Mechanism, Unit, epsilon, epsilon_participant
 from transecg_core.privacy.audit.books import CLAIMED, ROUNDS, STEPS, Bookkeeper, keep_books
-from transecg_core.privacy.audit.broken import RECOUNT
+from transecg_core.privacy.audit.broken import MECHANISM, RECOUNT
 from transecg_core.privacy.audit.observe import Seen, watching
 from transecg_core.privacy.audit.recount import AGREEMENT, Book, pld_epsilon, recount
+from transecg_core.training.local import TrainingSet, TrainLog
+from transecg_core.training.sampling import PrivateSpec
 
 PERSON = Mechanism("participant", 0.25, 2.0, 10)
 DELTA = 1e-5
@@ -80,6 +83,19 @@ def test_a_round_without_a_charge_is_seen() -> None:
     claim = recount(book(((PERSON, 10), (PERSON, 10)), cost, seen=(one, one, one)))
     assert claim.problems == ("30 noisy steps were taken, 20 are charged",)
     assert claim.lower_bound > cost
+
+
+def test_a_trainer_that_skips_empty_draws_is_seen() -> None:
+    def train(model: SiteModel, data: TrainingSet, spec: PrivateSpec, seed: int) -> TrainLog:
+        skips = MECHANISM["empty draws skipped: no noise, not counted"]
+        with skips(model, spec, seed, lambda m: torch.optim.SGD(m.parameters(), lr=1e-3)) as trainer:
+            for _ in range(STEPS):
+                trainer.step(data)
+        return TrainLog(())
+
+    claim = recount(keep_books(Bookkeeper(train=train), seed=0))
+    assert not claim.holds
+    assert "a step without its noise" in claim.problems[0]
 
 
 def test_noise_is_measured_and_its_interval_covers() -> None:

@@ -2,8 +2,8 @@
 
 Three accountants compose the ledger's charges: dp-accounting's `PLDAccountant` (which calibration and
 ledger don't use: they build their own distributions), and Opacus' PRV and RDP. PRV must agree with PLD
-within 2 % or its stated error, RDP within [-1 %, +25 %]. Then the observer: noisy steps that the
-ledger doesn't have, or noise smaller than the ledger says, contradict it whatever it adds up to.
+within 2 % or its stated error, RDP within [-1 %, +25 %]. Then the observer: more or fewer noisy
+steps than the ledger has, or noise smaller than it says, contradict it whatever it adds up to.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def recount(book: Book) -> Claim:
     found = [*book.problems, *_disagreements(_merged(book.charges), book.delta)]
     bounds = [charged]
     if book.seen is not None:
-        found += _unrecorded(book.charges, book.seen)
+        found += _unlike(book.charges, book.seen)
         bounds.append(pld_epsilon(_merged(_as_seen(book.charges, book.seen)), book.delta, book.unit))
     return Claim("recount", book.setting, book.claimed, max(bounds) * (1 - AGREEMENT), None, tuple(found))
 
@@ -126,12 +126,14 @@ def _disagreements(charges: Charges, delta: float) -> tuple[str, ...]:
     return tuple(out)
 
 
-def _unrecorded(charges: Charges, seen: Sequence[Seen]) -> list[str]:
-    """Return what the observer saw and the ledger doesn't have."""
+def _unlike(charges: Charges, seen: Sequence[Seen]) -> list[str]:
+    """Return where the observer saw something else than the ledger has."""
     out = []
     charged, taken = sum(steps for _, steps in charges), sum(s.steps for s in seen)
     if taken > charged:
         out.append(f"{taken} noisy steps were taken, {charged} are charged")
+    if taken < charged:  # costs nobody more, but some step was released as it was
+        out.append(f"{charged} steps are charged, {taken} noisy ones were seen: a step without its noise")
     for (mechanism, _), one in zip(charges, seen, strict=False):
         if one.sigma_high < mechanism.sigma:
             out.append(

@@ -1,7 +1,7 @@
 """All instruments on the right code and on every control, with settings fixed here.
 
-The same settings serve right and broken code. Seeds of claims and false alarms, and of controls, are
-apart from those on which the settings were chosen.
+The same settings serve right and broken code. The seeds of the controls are apart from those on which
+draws (0 to 2) and guesses (200 to 211) were chosen.
 """
 
 from __future__ import annotations
