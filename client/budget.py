@@ -61,7 +61,9 @@ def open_ledger(node: Node, cfg: RunConfig, order: Order) -> Ledger:
     """
     ledger = Ledger(ledger_path(node, cfg, order), order.site)
     if ledger.is_new and node.ledger is not None:  # a wrong path, or a disk not there, would begin a new life
-        logger.warning("ledger %s is new: nothing spent before counts; is that so?", ledger.path)
+        logger.warning(
+            "the ledger of site '%s' is new, so nothing spent before counts; is that so?", order.site
+        )
     return ledger
 
 

@@ -12,7 +12,7 @@ from own_sites import write_site
 
 from client.ledger import Ledger
 from simulations.engines import deployment
-from simulations.engines.base import Order
+from simulations.engines.base import Order, RunFailed
 from simulations.launcher import check, installed_app, options_of
 from transecg_core.cohorts.schema import SkipLog
 from transecg_core.cohorts.synthetic import open_site
@@ -46,6 +46,9 @@ def test_four_supernodes_train_on_their_own_folders_under_privacy(tmp_path, left
     write_site(tmp_path / "hospital-c", "synth-c", ["edf", "csv"], PEOPLE)
     write_site(tmp_path / "hospital-d", "synth-d", ["wfdb"], PEOPLE)
     (tmp_path / "sites.toml").write_text("[hospital-d]\nreader = 'folder'\npath = 'hospital-d'\n")
+    (tmp_path / "policy.toml").write_text(
+        "max-lifetime-epsilon = 20\nmin-sigma = 0.5\nallowed-tasks = ['sex', 'age']\n"
+    )
     readers = dict(zip(HOSPITALS, ("ecgiddb", "ecgiddb", "folder", None), strict=True))
     monkeypatch.setenv("TRANSECG_CACHE", str(tmp_path / "cache"))
     options = {
@@ -65,7 +68,7 @@ def test_four_supernodes_train_on_their_own_folders_under_privacy(tmp_path, left
             ),
             "ledger": str(tmp_path / f"{h}.sqlite"),
             "people": PEOPLE,
-            "max-epsilon": 20.0,
+            **({"policy": str(tmp_path / "policy.toml")} if h == "hospital-a" else {"max-epsilon": 20.0}),
         }
         for h in HOSPITALS
     ]
@@ -97,4 +100,27 @@ def test_four_supernodes_train_on_their_own_folders_under_privacy(tmp_path, left
     assert not [h for h in HOSPITALS if str(tmp_path / h) in told]
     assert "sites.toml" not in told
     assert "r001" not in told
+    assert left() == []
+
+
+@pytest.mark.deployment
+def test_a_policy_s_refusal_reaches_the_server_by_its_name_alone(tmp_path, left):
+    """The run asks for so little noise that one hospital refuses, before anybody reads a record."""
+    (tmp_path / "policy.toml").write_text("max-lifetime-epsilon = 5000\nmin-sigma = 1.25\n")
+    options = {
+        "cohort": "node", "sites": ",".join(HOSPITALS[:2]), "profile": "quick", "tasks": "sex", "start": "random",
+        "privacy": "participant", "target-epsilon": "1000", "output-dir": str(tmp_path / "out"),
+    }  # fmt: skip
+    cfg = check(options, tmp_path)
+    nodes = [
+        {"site": h, "reader": "ecgiddb", "data-dir": str(tmp_path / "none"), "people": 40,
+         "ledger": str(tmp_path / f"{h}.sqlite"), "policy": str(tmp_path / "policy.toml")}
+        for h in HOSPITALS[:2]
+    ]  # fmt: skip
+    lines: list[str] = []
+    with pytest.raises(RunFailed):
+        deployment.run(Order(installed_app(), options_of(cfg), 2, lines.append, lines.append), nodes)
+    told = "\n".join(lines)
+    assert "site 'hospital-a' can't take part: policy: min-sigma; the site's own log says why" in told
+    assert not (tmp_path / "hospital-a.sqlite").exists()
     assert left() == []
