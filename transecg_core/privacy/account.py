@@ -129,7 +129,10 @@ def _covers(cfg: RunConfig) -> str:
         return "nothing: gradients are clipped but no noise is added (reference arm)"
     if weights_only(releases_for(cfg.privacy, cfg.cohort != "node")):
         return "weights only: counts and losses are shown outside the guarantee"
-    return "everything that depends on people: weights are charged, rosters and tasks are declared constants"
+    return (
+        "weights, and everything made from them; rosters and tasks are declared constants. Not covered: whether a site "
+        "could take part at all, and how long it took"
+    )
 
 
 def _site_row(
