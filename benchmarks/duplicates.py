@@ -5,10 +5,11 @@
 PTB-XL is read whole, its known copies included; the other datasets as their readers do. Prints
 
 - the pairs found, against those that the datasets' documentation names;
-- the proof's controls: how alike any two different recordings get at a shift where their beats agree, and
-  where they don't, against the least alike copies;
+- the proof's controls, each before the other can veto: how alike any two different recordings get at a shift
+  where their beats agree, and where they don't, against the least alike copies;
 - how many of ECG-ID's channels 1, their authors' filtered copies of channel 0, are found as copies;
 - how many copies are found of stretches of MIT-BIH records sampled again by a clock that is off, with 3 uV of noise;
+- how many are found of short and long stretches copied with more and more noise;
 - seconds, and the ratio to a search without fingerprints (every pair of records, every shift at which two
   beats meet), timed in the same run on pairs drawn at random and scaled to all pairs.
 
@@ -17,6 +18,7 @@ Windows come from the cache where they are in it.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Iterator
@@ -44,6 +46,9 @@ KNOWN = {
 }  # fmt: skip
 BRUTE_PAIRS = 4000
 LENGTHS_S = (30, 300, 1800)
+NOISE_UV = (3, 10, 30, 100, 300)
+NOISY_S = (6, 10, 20, 60, 300)
+NOISY_RECORDS = 48
 PPM = (0, 20, 100, 300, 1000)
 CLOCK_RECORDS = 8
 
@@ -109,6 +114,38 @@ def by_clocks(whole: Recording, seconds: int, _skips: SkipLog) -> Iterator[Recor
             yield replace(whole, record=name, signal_mv=signal_T.astype(np.float32))
 
 
+def noisy(root: Path) -> None:
+    """Print how many copies with white noise are found, per length and noise."""
+    reader, found = (
+        open_reader("mitdb", root / "mitdb", "mitdb"),
+        np.zeros((len(NOISY_S), len(NOISE_UV)), int),
+    )
+    wrong = records = 0
+    for whole in islice(reader.read(SkipLog()), NOISY_RECORDS):
+        records += 1
+        for row, seconds in enumerate(NOISY_S):
+            windows = build_windows(replace(reader, read=partial(with_noise, whole, seconds)))
+            pairs = [{pair.record_a, pair.record_b} for pair in near_duplicates([("mitdb", windows)])]
+            found[row] += [{"original", f"{uv} uV"} in pairs for uv in NOISE_UV]
+            wrong += sum("other" in names for names in pairs)
+    print(f"\ncopies with white noise found, of {records} each; wrong pairs {wrong}")
+    print("uV      " + "".join(f"{uv:>7}" for uv in NOISE_UV))
+    for seconds, counts in zip(NOISY_S, found, strict=True):
+        print(f"{seconds:>6} s" + "".join(f"{count:>7}" for count in counts))
+
+
+def with_noise(whole: Recording, seconds: int, _skips: SkipLog) -> Iterator[Recording]:
+    """Yield the first seconds of a recording, what follows on them, and copies of them with noise."""
+    part_T, rest_T = np.split(
+        whole.signal_mv[: round(2 * seconds * whole.fs_hz)], [round(seconds * whole.fs_hz)]
+    )
+    rng, signals = np.random.default_rng(0), {"original": part_T, "other": rest_T}
+    for uv in NOISE_UV:
+        signals[f"{uv} uV"] = part_T + uv / 1000 * rng.standard_normal(part_T.size)
+    for name, signal_T in signals.items():
+        yield replace(whole, record=name, signal_mv=signal_T.astype(np.float32))
+
+
 def short(record: str) -> str:
     """Return a record's name without folder and resolution."""
     return record.rpartition("/")[2].removesuffix("_lr")
@@ -122,17 +159,28 @@ def controls(sites: list[tuple[str, Windows]]) -> None:
     rhythm.MIN_VOTES = usual
     beats, share = duplicates._beats(table, shifts)
     count, _, own = duplicates._correlations(table, shifts)
+    told = duplicates._told_apart(table, shifts)
     name = [short(record) for _, _, record in table.names]
     known = np.array([(name[a], name[b]) in KNOWN for a, b in zip(shifts.a_C, shifts.b_C, strict=True)])
     agree = (beats >= duplicates.MIN_BEATS) & (share >= duplicates.MIN_SHARE)
     print(f"\n{len(known):,} shifts of {len(table.names):,} records")
-    print(f"{'windows':>10} {'':22} {'shifts':>7}  highest correlation")
-    edges = [least for least, _ in duplicates.MIN_CORRELATION] + [10**9]
-    for low, high, (_, least) in zip(edges[:-1], edges[1:], duplicates.MIN_CORRELATION, strict=True):
+    print(
+        f"{'windows':>10} {'':22} {'shifts':>7}  highest correlation (needed), of what tells apart (needed)"
+    )
+    steps = (duplicates.MIN_CORRELATION, duplicates.MIN_TOLD_APART)
+    edges = [*sorted({least for step in steps for least, _ in step}), 10**9]
+    for low, high in itertools.pairwise(edges):
+        needed = [float(duplicates._least(step, np.array([low]))[0]) for step in steps]
         for words, held in (("beats agree", agree), ("beats disagree", ~agree)):
             chosen = held & ~known & (count >= low) & (count < high)
-            top = f"{own[chosen].max():.2f}" if chosen.any() else "-"
-            print(f"{low:>7} up {words:>22} {chosen.sum():>7}  {top}  (needed: {least} and agreement)")
+            tops = [
+                f"{x[chosen].max():.2f} ({least})"
+                for x, least in zip((own, told), needed, strict=True)
+                if chosen.any()
+            ]
+            print(f"{low:>7} up {words:>22} {chosen.sum():>7}  {', '.join(tops) or '-'}")
+    copies = known & agree & (own >= duplicates.MIN_CORRELATION[-1][1])
+    print(f"copies: lowest {own[copies].min():.3f}, of what tells apart {told[copies].min():.3f}")
 
 
 def brute(sites: list[tuple[str, Windows]]) -> float:
@@ -171,6 +219,7 @@ def main() -> None:
         f"\nfiltered copies of ECG-ID found: {right} of {len(raw.records)}; other pairs {len(again) - right}"
     )
     clocks(root)
+    noisy(root)
     slow = brute(sites)
     print(
         f"{sum(len(w.records) for _, w in sites):,} records, {sum(len(w.rpeak_B) for _, w in sites):,} beats: "

@@ -21,8 +21,8 @@ DONE = (
 )
 NONE = (
     "none found. Looked for: one waveform in two records, five beats at least, rescaled, inverted, resampled, cut at the "
-    "ends or copied by a clock up to 0.1 % off. Not found: the same beats in another lead, and seconds cut out of many "
-    "minutes."
+    "ends or copied by a clock up to 0.1 % off. Not found: the same beats in another lead, seconds cut out of many "
+    "minutes, and copies with much noise."
 )
 
 

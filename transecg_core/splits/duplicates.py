@@ -9,12 +9,14 @@ Found as music is found by its fingerprint, without comparing every recording wi
 3. *What only that recording holds* must agree: each window minus the mean of the windows compared
    and minus slow drift and jitter is noise, tremor and artefacts. A heart repeats its beat but never those, so
    two recordings of one person, even paced at one rate, have nothing in common there
-   (`MIN_CORRELATION`), while a copy has nearly everything.
+   (`MIN_CORRELATION`), while a copy has nearly everything. The same of each window minus those most
+   like it (`MIN_TOLD_APART`): where beats are of two kinds, the mean is neither (`splits.likeness`).
 
 Step 3 carries the precision: regular rhythms collide in steps 1 and 2. Windows are capped per
 record, so an excerpt of seconds out of a recording of many minutes may share fewer than
-`MIN_WINDOWS` of them and stay unfound. Another lead of the same beats is not looked for, nor is a
-copy with pieces cut out, unless most of what overlaps lies under one shift.
+`MIN_WINDOWS` of them and stay unfound. So may a copy with much noise, a short one with less of it. Another
+lead of the same beats is not looked for, nor is a copy with pieces cut out, unless most of what
+overlaps lies under one shift.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from transecg_core.signals.schema import FS_HZ, WINDOW, Windows
+from transecg_core.splits.likeness import cosine, medians, told_apart, without_mean
 from transecg_core.splits.rhythm import APART, TOLERANCE, Candidates, Table, candidates_of, table_of
 
 EDGE = 75
@@ -38,16 +41,22 @@ MIN_CORRELATION = ((3, 0.9), (6, 0.7), (12, 0.4))
 """Least correlation of what is left without the mean beat, from so many windows on.
 
 Of 2,336 shifts at which the beats of two different recordings of the five public datasets agree, the
-highest were 0.66 (3 to 5 windows), 0.37 (6 to 11) and 0.10; of 23,619 at which they don't, 0.87, 0.39
+highest were 0.66 (3 to 5 windows), 0.37 (6 to 11) and 0.10; of 23,619 at which they don't, 0.87, 0.67
 and 0.16. The copies among them reach 0.978 and more (``benchmarks/duplicates.py``).
 """
-MIN_TOLD_APART = 0.3
-"""Least median correlation of what tells a window from the one most like it. Lower than the others: of noise that
-is in one recording only, a difference of two windows holds twice as much."""
+MIN_TOLD_APART = ((3, 0.5), (6, 0.35), (12, 0.25), (24, 0.15), (48, 0.1), (96, 0.075))
+"""Least correlation of what tells windows from those most like them, from so many windows on.
+
+Lower than the other, which breathing and beats of two kinds raise: no more than this is left of a quiet recording
+that was copied with noise. It may be lower the more windows chance is averaged over. At the same shifts the
+highest were 0.43, 0.24 and 0.18 where beats agree, 0.59, 0.28 and 0.09 where they don't; the copies reach 0.945 and
+more. No two public recordings share a rhythm for 24 windows: from there on the steps rest on simulated people, paced,
+with bigeminy, breathing alike (``tests/transecg_core/splits/test_duplicates_precision.py``).
+"""
 MIN_WINDOWS = MIN_CORRELATION[0][0]
-MOST_WINDOWS = 64
-"""Windows compared per pair: more would not change the answer."""
-_CHUNK = 2048
+MOST_WINDOWS = 128
+"""Windows compared per pair: more would hardly change an answer."""
+_CHUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -183,9 +192,13 @@ def _verified(table: Table, c: Candidates) -> list[tuple[tuple[int, int], _Hit]]
     held = (beats_C >= MIN_BEATS) & (share_C >= MIN_SHARE)
     c, beats_C = c[held], beats_C[held]
     count_C, shape_C, own_C = _correlations(table, c)
-    windows, least = zip(*MIN_CORRELATION, strict=True)
-    least_C = np.array(least)[np.maximum(np.searchsorted(windows, count_C, side="right") - 1, 0)]
-    good = (count_C >= MIN_WINDOWS) & (np.abs(shape_C) >= MIN_SHAPE) & (own_C >= least_C)
+    alike = (
+        (count_C >= MIN_WINDOWS)
+        & (np.abs(shape_C) >= MIN_SHAPE)
+        & (own_C >= _least(MIN_CORRELATION, count_C))
+    )
+    c, beats_C, count_C, own_C = c[alike], beats_C[alike], count_C[alike], own_C[alike]
+    good = _told_apart(table, c) >= _least(MIN_TOLD_APART, count_C)
     return [
         (
             (int(c.a_C[i]), int(c.b_C[i])),
@@ -195,83 +208,52 @@ def _verified(table: Table, c: Candidates) -> list[tuple[tuple[int, int], _Hit]]
     ]
 
 
+def _least(steps: Sequence[tuple[int, float]], count_C: np.ndarray) -> np.ndarray:
+    """Return what is needed of so many windows."""
+    windows, least = zip(*steps, strict=True)
+    return np.asarray(np.array(least)[np.maximum(np.searchsorted(windows, count_C, side="right") - 1, 0)])
+
+
 def _correlations(table: Table, c: Candidates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return per candidate: windows compared, their median correlation, and that without the mean beat.
 
     The last has the sign of agreement: an inverted copy also gives +1.
     """
-    owner_M, a_M, b_M, off_M = _aligned(table.window_W, table, c)
-    nth_M = np.arange(owner_M.size) - np.searchsorted(owner_M, owner_M)
-    kept = nth_M < MOST_WINDOWS
-    owner_M, a_M, b_M, off_M = owner_M[kept], a_M[kept], b_M[kept], off_M[kept]
+    owner_M, x_MK, y_MK = _side_by_side(table, c)
     size = c.a_C.size
     count_C = np.bincount(owner_M, minlength=size)
     shape_C, own_C = np.zeros(size), np.zeros(size)
     if not owner_M.size:
         return count_C, shape_C, own_C
-    # Both cut where they overlap in time, whatever the R peaks' jitter.
-    at_K = np.arange(TOLERANCE, WINDOW - TOLERANCE)
-    x_MK = table.x(a_M)[:, at_K].astype(np.float64)
-    y_MK = np.take_along_axis(table.x(b_M), at_K - off_M[:, None], axis=1).astype(np.float64)
     first = np.flatnonzero(np.diff(owner_M, prepend=-1))
     who = owner_M[first]
-    shape_C[who] = _medians(_cosine(x_MK, y_MK), owner_M, first)
-    group_M = np.cumsum(np.diff(owner_M, prepend=-1) != 0) - 1
-    x_MK, y_MK = (_own(z_MK, group_M, first, count_C[who]) for z_MK in (x_MK, y_MK))
+    shape_C[who] = medians(cosine(x_MK, y_MK), first)
+    x_MK, y_MK = (without_mean(z_MK, first) for z_MK in (x_MK, y_MK))
     xy, xx, yy = (
         np.add.reduceat((p * q).sum(axis=1), first) for p, q in ((x_MK, y_MK), (x_MK, x_MK), (y_MK, y_MK))
     )
     own_C[who] = np.sign(shape_C[who]) * xy / np.sqrt(np.maximum(xx * yy, 1e-12))
-    for group in np.flatnonzero((count_C[who] >= MIN_WINDOWS) & (own_C[who] >= MIN_CORRELATION[-1][1])):
-        rows = slice(first[group], first[group] + count_C[who[group]])
-        sign = np.sign(shape_C[who[group]])
-        if sign * _told_apart(x_MK[rows], y_MK[rows]) < MIN_TOLD_APART:
-            own_C[who[group]] = 0.0
     return count_C, shape_C, own_C
 
 
-def _told_apart(x_MK: np.ndarray, y_MK: np.ndarray) -> float:
-    """Return how well the two agree on what tells a window from the one most like it: the median correlation.
-
-    Where a record has beats of two kinds (bigeminy, T waves taken for beats), the mean beat is neither, and what is
-    left without it repeats with the rhythm. Two windows of one kind differ by what no heart repeats; the median, since
-    a kind may have one window only.
-    """
-    alike_MM = x_MK @ x_MK.T + y_MK @ y_MK.T
-    size_M = np.diag(alike_MM)
-    apart_MM = size_M[:, None] + size_M[None, :] - 2 * alike_MM
-    np.fill_diagonal(apart_MM, np.inf)
-    other_M = apart_MM.argmin(axis=1)
-    dx_MK, dy_MK = x_MK - x_MK[other_M], y_MK - y_MK[other_M]
-    return float(np.median(_cosine(dx_MK, dy_MK)))
+def _told_apart(table: Table, c: Candidates) -> np.ndarray:
+    """Return per candidate how well they agree on what tells windows apart; as `_correlations`, whatever the sign."""
+    owner_M, x_MK, y_MK = _side_by_side(table, c)
+    told_C = np.zeros(c.a_C.size)
+    if owner_M.size:
+        first = np.flatnonzero(np.diff(owner_M, prepend=-1))
+        sign_G = np.sign(medians(cosine(x_MK, y_MK), first))
+        told_C[owner_M[first]] = sign_G * told_apart(x_MK, y_MK, first)
+    return told_C
 
 
-def _own(z_MK: np.ndarray, group_M: np.ndarray, first: np.ndarray, count_G: np.ndarray) -> np.ndarray:
-    """Return what is left of windows without their group's mean beat, and without what may be shared all the same.
-
-    Breathing is slow within a window, and may keep time with a pacemaker in any recording. A window cut a
-    sample early or late differs by the mean beat's slope, in both recordings alike.
-    """
-    at_K = np.linspace(-1, 1, z_MK.shape[1])
-    slow_K3 = np.linalg.qr(np.vander(at_K, 3))[0]
-    mean_GK = np.add.reduceat(z_MK, first) / count_G[:, None]
-    slope_GK = np.gradient(mean_GK, axis=1)
-    slope_GK -= (slope_GK @ slow_K3) @ slow_K3.T
-    slope_GK /= np.maximum(np.linalg.norm(slope_GK, axis=1, keepdims=True), 1e-12)
-    z_MK = z_MK - mean_GK[group_M]
-    z_MK -= (z_MK @ slow_K3) @ slow_K3.T
-    z_MK -= (z_MK * slope_GK[group_M]).sum(axis=1, keepdims=True) * slope_GK[group_M]
-    return z_MK
-
-
-def _cosine(x_MK: np.ndarray, y_MK: np.ndarray) -> np.ndarray:
-    x_MK = x_MK - x_MK.mean(axis=1, keepdims=True)
-    y_MK = y_MK - y_MK.mean(axis=1, keepdims=True)
-    norm_M = np.sqrt((x_MK**2).sum(axis=1) * (y_MK**2).sum(axis=1))
-    return np.asarray((x_MK * y_MK).sum(axis=1) / np.maximum(norm_M, 1e-12))
-
-
-def _medians(value_M: np.ndarray, owner_M: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Return the (lower) median of each run of `owner_M`."""
-    count = np.diff(np.append(first, owner_M.size))
-    return np.asarray(value_M[np.lexsort((value_M, owner_M))][first + (count - 1) // 2])
+def _side_by_side(table: Table, c: Candidates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (candidate, window of a, window of b), both cut where they overlap in time, whatever the R peaks' jitter."""
+    owner_M, a_M, b_M, off_M = _aligned(table.window_W, table, c)
+    nth_M = np.arange(owner_M.size) - np.searchsorted(owner_M, owner_M)
+    kept = nth_M < MOST_WINDOWS
+    owner_M, a_M, b_M, off_M = owner_M[kept], a_M[kept], b_M[kept], off_M[kept]
+    at_K = np.arange(TOLERANCE, WINDOW - TOLERANCE)
+    x_MK = table.x(a_M)[:, at_K].astype(np.float64)
+    y_MK = np.take_along_axis(table.x(b_M), at_K - off_M[:, None], axis=1).astype(np.float64)
+    return owner_M, x_MK, y_MK
