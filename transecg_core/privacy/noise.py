@@ -67,36 +67,57 @@ class SecureSource:
 
     def uniform(self, count: int, *labels: str | int) -> np.ndarray:
         """See `RandomSource`."""
-        out: np.ndarray = (_fresh_53_bits(count) * 2.0**-53).numpy()
+        bits = Keystream(os.urandom(32)).words(count) >> 11 & (1 << 53) - 1
+        out: np.ndarray = bits.numpy() * 2.0**-53
         return out
 
     def normal(self, count: int, *labels: str | int) -> np.ndarray:
         """See `RandomSource`."""
-        # Box-Muller: four samples from two pairs, summed and halved. torch's log, sine and cosine
-        # (SLEEF, within 1 ulp) are vectorised in float64, which NumPy's are not everywhere.
-        bits_RAN = _fresh_53_bits(4 * count).reshape(2, 2, count)
-        length_RN = ((bits_RAN[0] + 1.0) * 2.0**-53).log_().mul_(-2.0).sqrt_()
-        turn_RN = bits_RAN[1].mul_(2.0**-53 * 2.0 * math.pi)
-        pair_RN = turn_RN.sin().add_(turn_RN.cos_()).mul_(length_RN)
-        total: np.ndarray = (pair_RN[0] + pair_RN[1]).mul_(0.5).numpy()
-        return total
+        out = torch.empty(count, dtype=torch.float64)
+        stream = Keystream(os.urandom(32))
+        for start in range(0, count, _CACHED):
+            part = out[start : start + _CACHED]
+            _box_muller_sums(stream.words(4 * len(part)), part)
+        noise: np.ndarray = out.numpy()
+        return noise
 
     def seed(self, *labels: str | int) -> int:
         """See `RandomSource`."""
         return int.from_bytes(os.urandom(8), "big") >> 1
 
 
-def _fresh_53_bits(count: int) -> Tensor:
-    """Return `count` uniform integers in [0, 2^53) as float64, which holds them exactly."""
-    words = np.zeros(count, dtype=np.int64)
-    keystream(os.urandom(32), words.data.cast("B"))
-    return torch.from_numpy(words).bitwise_and_((1 << 53) - 1).to(torch.float64)
+_CACHED = 16384
+"""Samples made at a time, so that the work stays in a core's cache."""
 
 
-def keystream(key: bytes, zeros: memoryview) -> None:
-    """Overwrite zeroed bytes with ChaCha20's keystream: the key's first block counter and nonce are 0."""
-    if len(zeros):  # a key serves one call: at most 2^32 blocks of 64 bytes, and never a second nonce
-        Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor().update_into(zeros, zeros)
+def _box_muller_sums(words: Tensor, out: Tensor) -> None:
+    """Write half the sum of four standard normal samples, made from 4 random words, which are overwritten.
+
+    Two Box-Muller pairs per number; no two numbers share a word. torch's float64 logarithm, sine
+    and cosine (SLEEF, within 1 ulp) are vectorised, which NumPy's are not everywhere.
+    """
+    radius_W, angle_W = words.chunk(2)
+    # (0, 1] in steps of 2^-53, each exact in float64; the angle uses all 64 bits, as (-pi, pi).
+    uniform_W = radius_W.bitwise_and_((1 << 53) - 1).to(torch.float64).add_(1.0).mul_(2.0**-53)
+    length_W = uniform_W.log_().mul_(-0.5).sqrt_()
+    turn_W = angle_W.to(torch.float64).mul_(2.0**-63 * math.pi)
+    pair_W = turn_W.sin().add_(turn_W.cos_()).mul_(length_W)
+    torch.add(*pair_W.chunk(2), out=out)
+
+
+class Keystream:
+    """ChaCha20's keystream under one 256-bit key, from the first block, with nonce 0: never reuse a key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = Cipher(algorithms.ChaCha20(key, bytes(16)), mode=None).encryptor()
+
+    def words(self, count: int) -> Tensor:
+        """Return the next `count` words of 64 bits, as int64."""
+        words = np.zeros(count, dtype=np.int64)
+        if count:
+            view = words.data.cast("B")
+            self._cipher.update_into(view, view)
+        return torch.from_numpy(words)
 
 
 def source_for(seed: int | None) -> RandomSource:

@@ -10,12 +10,15 @@ The per-unit gradients are kept until the step is over, rather than their norms 
 tokens and widths of 64 to 192, the product itself costs less than the Gram matrices that give its
 norm, and the weighted sum afterwards less than a second product. It also means that the very
 numbers whose norm was taken are those that are scaled and added: a Gram matrix may lose a norm to
-cancellation, and a norm that is too small is a person clipped too little.
+cancellation, and a norm that is too small is a person clipped too little. Where a unit is a single
+row (heads, and everything above the last attention, for the embedding is the class token) the
+gradient is an outer product: two vectors are kept, and the norm is the product of theirs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -25,12 +28,65 @@ from torch.nn import functional as F
 
 from transecg_core.model.encoder import Tokens
 
-LayerGradients = Callable[[Any, Tensor, Tensor, Mapping[nn.Parameter, Tensor]], None]
-"""(layer, its input (U, R, I), its output's gradient (U, R, O), where to write each parameter's (U, ...))."""
+CACHED = 1 << 18
+"""Numbers of one parameter's gradients that are made at a time: 1 MiB, about a core's cache."""
+
+Outer = tuple[Tensor, Tensor]
+"""Gradients (U, O, I) as the outer products of (U, O) and (U, I)."""
 
 
+@dataclass(frozen=True)
 class UnitGradients:
-    """Per-unit gradients of a model; equally many consecutive rows of the batch are one unit.
+    """Gradients of U units, by parameter, and the joint norms (U,).
+
+    Attributes
+    ----------
+    small
+        Gradients (U, ...) of biases and the like: views of ``block``.
+    large
+        Gradients (U, ...) of weight matrices.
+    outer
+        Gradients of weight matrices where a unit is a single row.
+    """
+
+    small: Mapping[nn.Parameter, Tensor]
+    large: Mapping[nn.Parameter, Tensor]
+    outer: Mapping[nn.Parameter, Outer]
+    block: Tensor
+    norm_U: Tensor
+
+    def of(self, p: nn.Parameter) -> Tensor:
+        """Return one parameter's gradients (U, ...)."""
+        if p in self.outer:
+            g_UO, x_UI = self.outer[p]
+            return g_UO[:, :, None] * x_UI[:, None]
+        if p in self.large or p in self.small:
+            return self.large[p] if p in self.large else self.small[p]
+        return p.new_zeros(len(self.norm_U), *p.shape)
+
+    def weighted_sum(self, weight_U: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
+        """Return the units' weighted sum, flat, one parameter after the other; weight 0 means absent.
+
+        An absent unit's rows are zeroed first, for zero times NaN would reach everybody's sum.
+        """
+        outer = self.outer
+        absent_U = weight_U == 0
+        if bool(absent_U.any()):
+            for rows in (self.block, *self.large.values()):
+                rows[absent_U] = 0.0
+            gone_U1 = absent_U[:, None]
+            outer = {
+                p: (g.masked_fill(gone_U1, 0.0), x.masked_fill(gone_U1, 0.0)) for p, (g, x) in outer.items()
+            }
+        sums = {p: weight_U @ g.flatten(1) for p, g in self.large.items()}
+        sums |= {p: ((g * weight_U[:, None]).T @ x).flatten() for p, (g, x) in outer.items()}
+        parts = (weight_U @ self.block).split([p.numel() for p in self.small])  # type: ignore[no-untyped-call]
+        sums |= dict(zip(self.small, parts, strict=True))
+        return torch.cat([sums[p] if p in sums else p.new_zeros(p.numel()) for p in parameters])
+
+
+class BookKeeper:
+    """Watches a model's trainable layers; equally many consecutive rows of the batch are one unit.
 
     Raises
     ------
@@ -39,23 +95,68 @@ class UnitGradients:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._units = 1
-        self._room: dict[nn.Parameter, Tensor] = {}
-        self._found: set[nn.Parameter] = set()
+        self._units = 0
+        self._room: dict[nn.Parameter | None, Tensor] = {}
+        self._large: dict[nn.Parameter, Tensor] = {}
+        self._outer: dict[nn.Parameter, Outer] = {}
+        self._norms: list[Tensor] = []
+        self._seen: set[nn.Parameter] = set()
+        self._small: dict[nn.Parameter, Tensor] = {}
         self._lowest: list[Tensor] = []
-        self._noted = False
-        watched = [
-            (name, module)
-            for name, module in model.named_modules()
-            if any(p.requires_grad for p in module.parameters(recurse=False))
-        ]
-        for name, module in watched:
-            if type(module) not in LAYERS:
+        self._trainable: dict[nn.Module, list[nn.Parameter]] = {}
+        for name, module in model.named_modules():
+            own = [p for p in module.parameters(recurse=False) if p.requires_grad]
+            if own and type(module) not in LAYERS:
                 raise TypeError(f"{name}: no per-unit gradient is known for {type(module).__name__}")
-        self._handles = [module.register_forward_hook(self._note) for _, module in watched]
+            if own:
+                self._trainable[module] = own
+        self._handles = [module.register_forward_hook(self._note) for module in self._trainable]
+
+    def backward(self, loss: Callable[[], Tensor], units: int) -> tuple[float, UnitGradients]:
+        """Return the loss and the units' gradients of it, which are good until the next call."""
+        self._units = units
+        block, small = self._small_room()
+        self._small = small
+        try:
+            total = loss()
+            if self._lowest and total.requires_grad:
+                # Hooks collect; asking for the lowest outputs makes every layer above them pass by.
+                torch.autograd.grad(total, self._lowest, allow_unused=True)
+            for p, rows in small.items():
+                if p not in self._seen:
+                    rows.zero_()
+            self._norms.append(torch.linalg.vector_norm(block, dim=1))
+            norm_U = torch.linalg.vector_norm(torch.stack(self._norms), dim=0)
+            return float(total.detach()), UnitGradients(small, self._large, self._outer, block, norm_U)
+        finally:
+            self._units = 0
+            self._large, self._outer, self._norms, self._lowest = {}, {}, [], []
+            self._seen = set()
+
+    def _small_room(self) -> tuple[Tensor, dict[nn.Parameter, Tensor]]:
+        """Return one array (U, all small parameters), and each one's columns as (U, ...).
+
+        Side by side, because two dozen tiny tensors would cost more in calls than in arithmetic.
+        """
+        small = [p for own in self._trainable.values() for p in own if not _is_matrix(p)]
+        sizes = [p.numel() for p in small]
+        block = self._room_for(None, (sum(sizes),))
+        parts = zip(small, block.split(sizes, dim=1), strict=True)  # type: ignore[no-untyped-call]
+        return block, {p: part.unflatten(1, p.shape) for p, part in parts}
+
+    def _room_for(self, p: nn.Parameter | None, shape: Sequence[int]) -> Tensor:
+        """Return memory (U, ...) that all passes share: fresh memory costs more than what is written to it."""
+        if p not in self._room or len(self._room[p]) < self._units:
+            self._room[p] = torch.empty(self._units, *shape)
+        return self._room[p][: self._units]
+
+    def remove(self) -> None:
+        """Remove the hooks from the model."""
+        for handle in self._handles:
+            handle.remove()
 
     def _note(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if not (self._noted and torch.is_grad_enabled()):
+        if not (self._units and torch.is_grad_enabled()):
             return
         if not inputs[0].requires_grad:  # nothing trainable lies below: the backward pass ends here
             self._lowest.append(output)
@@ -63,80 +164,75 @@ class UnitGradients:
         output.register_hook(lambda gradient: self._collect(layer, x, gradient))  # type: ignore[no-untyped-call]
 
     def _collect(self, layer: nn.Module, x: Tensor, gradient: Tensor) -> None:
-        own = [p for p in layer.parameters(recurse=False) if p.requires_grad]
-        out = {p: torch.empty_like(self._of(p)) if p in self._found else self._of(p) for p in own}
-        LAYERS[type(layer)](layer, self._fold(x), self._fold(gradient), out)
-        for p in own:  # a layer used twice adds up
-            if p in self._found:
-                self._of(p).add_(out[p])
-            self._found.add(p)
+        if not isinstance(layer, Tokens) and _only_first_token(gradient):
+            x, gradient = x[:, :1], gradient[:, :1]
+        x_URI, g_URO = (t.reshape(self._units, -1, t.shape[-1]) for t in (x, gradient))
+        for p in self._trainable[layer]:
+            if p in self._seen:
+                raise TypeError(f"{type(layer).__name__} is used twice in one pass")
+            self._seen.add(p)
+            if not _is_matrix(p):
+                LAYERS[type(layer)](layer, p, x_URI, g_URO, self._small[p])
+            elif g_URO.shape[1] == 1:
+                self._keep_outer(p, g_URO[:, 0], x_URI[:, 0])
+            else:
+                self._keep_product(layer, p, x_URI, g_URO)
 
-    def _of(self, p: nn.Parameter) -> Tensor:
-        """Return this pass's gradients (units, ...) of a parameter, in memory that all passes share.
+    def _keep_outer(self, p: nn.Parameter, g_UO: Tensor, x_UI: Tensor) -> None:
+        self._outer[p] = g_UO, x_UI
+        # In float64: a tiny factor's square must not vanish beside a huge other factor.
+        g_U, x_U = (torch.linalg.vector_norm(t, dim=1, dtype=torch.float64) for t in (g_UO, x_UI))
+        self._norms.append((g_U * x_U).float())
 
-        Fresh memory would cost more page faults than the products that are written to it.
-        """
-        if p not in self._room or len(self._room[p]) < self._units:
-            self._room[p] = p.new_empty(self._units, *p.shape)
-        return self._room[p][: self._units]
-
-    def _fold(self, x: Tensor) -> Tensor:
-        """Return (units * group, ..., D) as (units, rows, D), with all rows of a unit side by side."""
-        return x.reshape(self._units, -1, x.shape[-1])
-
-    def backward(
-        self, loss: Callable[[], Tensor], parameters: Sequence[nn.Parameter], units: int
-    ) -> tuple[float, list[Tensor]]:
-        """Return the loss and each parameter's gradients (units, ...), good until the next call.
-
-        A parameter that no loss reached (a head without labels) gets zeros; it is noised too.
-        """
-        self._units, self._noted = units, True
-        try:
-            total = loss()
-            if self._lowest and total.requires_grad:
-                # Hooks collect; asking for the lowest outputs makes every layer above them pass by.
-                torch.autograd.grad(total, self._lowest, allow_unused=True)
-            for p in set(parameters) - self._found:
-                self._of(p).zero_()
-            return float(total.detach()), [self._of(p) for p in parameters]
-        finally:
-            self._noted = False
-            self._found, self._lowest = set(), []
-
-    def remove(self) -> None:
-        """Remove the hooks from the model."""
-        for handle in self._handles:
-            handle.remove()
+    def _keep_product(self, layer: nn.Module, p: nn.Parameter, x_URI: Tensor, g_URO: Tensor) -> None:
+        self._large[p] = out = self._room_for(p, p.shape)
+        norm_U = torch.empty(self._units)
+        # A few units at a time, so that a product's norm is taken while it is still in the cache.
+        step = max(1, CACHED // p.numel())
+        for start in range(0, self._units, step):
+            some = slice(start, start + step)
+            LAYERS[type(layer)](layer, p, x_URI[some], g_URO[some], out[some])
+            torch.linalg.vector_norm(out[some].flatten(1), dim=1, out=norm_U[some])
+        self._norms.append(norm_U)
 
 
-def _linear(layer: Any, x_URI: Tensor, g_URO: Tensor, out: Mapping[nn.Parameter, Tensor]) -> None:
-    if layer.weight in out:
-        torch.bmm(g_URO.mT, x_URI, out=out[layer.weight])
-    if layer.bias in out:
-        torch.sum(g_URO, dim=1, out=out[layer.bias])
+def _is_matrix(p: nn.Parameter) -> bool:
+    return p.ndim == 2
 
 
-def _layer_norm(layer: Any, x_URI: Tensor, g_URO: Tensor, out: Mapping[nn.Parameter, Tensor]) -> None:
-    if layer.weight in out:
+def _only_first_token(g_BTD: Tensor) -> bool:
+    """Return whether all rows but each window's first are exactly zero; one window settles most layers."""
+    if g_BTD.ndim != 3 or g_BTD.shape[1] == 1:
+        return False
+    rest = g_BTD.numpy()[:, 1:]
+    return not rest[0].any() and not rest.any()
+
+
+def _linear(layer: Any, p: nn.Parameter, x_URI: Tensor, g_URO: Tensor, out: Tensor) -> None:
+    if p is layer.weight:
+        torch.bmm(g_URO.mT, x_URI, out=out)
+    else:
+        torch.sum(g_URO, dim=1, out=out)
+
+
+def _layer_norm(layer: Any, p: nn.Parameter, x_URI: Tensor, g_URO: Tensor, out: Tensor) -> None:
+    if p is layer.weight:
         normed_URI = F.layer_norm(x_URI, layer.normalized_shape, eps=layer.eps)
-        torch.sum(normed_URI.mul_(g_URO), dim=1, out=out[layer.weight])
-    if layer.bias in out:
-        torch.sum(g_URO, dim=1, out=out[layer.bias])
+        torch.sum(normed_URI.mul_(g_URO), dim=1, out=out)
+    else:
+        torch.sum(g_URO, dim=1, out=out)
 
 
-def _tokens(layer: Any, x_URI: Tensor, g_URO: Tensor, out: Mapping[nn.Parameter, Tensor]) -> None:
-    g_UTD = g_URO.reshape(g_URO.shape[0], -1, *layer.pos.shape[1:]).sum(dim=1)
-    if layer.pos in out:
-        out[layer.pos].copy_(g_UTD[:, None])
-    if layer.cls in out:
-        out[layer.cls].copy_(g_UTD[:, None, :1])
+def _tokens(layer: Any, p: nn.Parameter, x_URI: Tensor, g_URO: Tensor, out: Tensor) -> None:
+    g_UGTD = g_URO.reshape(len(g_URO), -1, *layer.pos.shape[1:])[:, :, : p.shape[1]]
+    torch.sum(g_UGTD, dim=1, keepdim=True, out=out)
 
 
-LAYERS: Mapping[type[nn.Module], LayerGradients] = {
+LAYERS: Mapping[type[nn.Module], Callable[[Any, nn.Parameter, Tensor, Tensor, Tensor], None]] = {
     nn.Linear: _linear,
     nn.LayerNorm: _layer_norm,
     TimmLayerNorm: _layer_norm,
     Tokens: _tokens,
 }
-"""By exact type: a subclass may compute something else."""
+"""(layer, parameter, its input (U, R, I), its output's gradient (U, R, O), where to write (U, ...)), by exact
+type: a subclass may compute something else."""

@@ -13,7 +13,7 @@ gradient depends on that unit's windows, public constants and earlier noised sta
 are per window, nothing is normalised across units, padding repeats the unit's own window.
 
 `transecg_core.training.bookkeeping` gives the units' gradients, exactly and from one backward pass;
-Opacus' `DPOptimizer` runs the step on them and its accountants check ours. The batch is folded so
+Opacus' optimizer runs the step on them and its accountants check ours. The batch is folded so
 that one "sample" is one unit: a person's windows are summed inside each layer's gradient, instead
 of one gradient per window held in memory. The noise comes from `transecg_core.privacy.noise`,
 because torch's CPU generator is not cryptographic.
@@ -23,20 +23,20 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from opacus.accountants import PRVAccountant, RDPAccountant
-from opacus.optimizers import DPOptimizer
+from opacus.optimizers.optimizer_fast_gradient_clipping import DPOptimizerFastGradientClipping
 from torch import Tensor, nn
 
 from transecg_core.model.heads import SiteModel
 from transecg_core.privacy.accounting import Mechanism
 from transecg_core.privacy.noise import RandomSource, source_for
-from transecg_core.training.bookkeeping import UnitGradients
+from transecg_core.training.bookkeeping import BookKeeper, UnitGradients
 from transecg_core.training.local import TrainingSet, TrainLog, augment, optimizer_for, window_losses
 from transecg_core.training.sampling import PrivateSpec, check_cap, draw_units, pad_units
 
@@ -54,8 +54,8 @@ stays below ``clip_norm``, which the noise is scaled to.
 """
 
 
-class _NoisyOptimizer(DPOptimizer):
-    """Opacus' optimizer: its step, with our clipping in float64 sums and the noise of a `RandomSource`."""
+class _NoisyOptimizer(DPOptimizerFastGradientClipping):
+    """Opacus' optimizer: its step, with our clipping, sums in float64 and the noise of a `RandomSource`."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, spec: PrivateSpec, source: RandomSource) -> None:
         super().__init__(
@@ -65,14 +65,39 @@ class _NoisyOptimizer(DPOptimizer):
             expected_batch_size=spec.expected,
         )
         self._source = source
+        self._noised = torch.zeros(0)
         self.steps_taken = 0
+        self.unit_gradients: UnitGradients | None = None
+        """Of the pass that the next call clips and adds; None where nobody was drawn."""
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the noised gradients, and the sums unless more passes of the step are to come."""
+        for p in self.params:
+            p.grad = None
+            if not self._is_last_step_skipped:
+                p.summed_grad = None
+
+    def begin(self) -> None:
+        """Start a step with nothing left of one that was broken off."""
+        self._step_skip_queue.clear()
+        self._is_last_step_skipped = False
+        self.unit_gradients = None
+        self.zero_grad()
+
+    def accumulate(self) -> None:
+        """Opacus' name for what follows the backward pass."""
+        self.clip_and_accumulate()
 
     def clip_and_accumulate(self) -> None:
         """Clip each unit's joint gradient and add the sum to ``summed_grad``, in float64."""
-        rows = [p.grad_sample.flatten(1) for p in self.params]
-        factor_U = _clip_factors(rows, self.max_grad_norm)
-        summed = torch.cat([factor_U @ row for row in rows]).double()
-        for p, part in zip(self.params, self._split(summed), strict=True):
+        found, params = self.unit_gradients, self.params
+        if found is None:
+            total = torch.zeros(sum(p.numel() for p in params), dtype=torch.float64)
+        else:
+            factor_U = _clip_factors(found.norm_U, self.max_grad_norm)
+            total = found.weighted_sum(factor_U, params).double()
+        self.unit_gradients = None  # used once: a pass that leaves none must not add the last one again
+        for p, part in _split(total, params):
             p.summed_grad = part if p.summed_grad is None else p.summed_grad + part
 
     def add_noise(self) -> None:
@@ -82,34 +107,32 @@ class _NoisyOptimizer(DPOptimizer):
         if std > 0:
             noise = self._source.normal(len(total), "noise", self.steps_taken)
             total.add_(torch.from_numpy(noise), alpha=std)
-        for p, part in zip(self.params, self._split(total), strict=True):
-            p.grad = part.to(p.dtype)
+        self._noised = total.float()
+        for p, part in _split(self._noised, self.params):
+            p.grad = part
         self.steps_taken += 1
 
     def scale_grad(self) -> None:
         """Divide by the public expected count, whatever was drawn."""
-        for p in self.params:
-            p.grad /= self.expected_batch_size
-
-    def _split(self, flat: Tensor) -> list[Tensor]:
-        parts = flat.split([p.numel() for p in self.params])
-        return [part.view_as(p) for p, part in zip(self.params, parts, strict=True)]
+        self._noised.div_(self.expected_batch_size)
 
 
-def _clip_factors(rows: Sequence[Tensor], clip_norm: float) -> Tensor:
-    """Return each unit's factor (U,), and zero out the rows of units whose norm is not finite.
+def _split(flat: Tensor, parameters: Sequence[Any]) -> Iterator[tuple[Any, Tensor]]:
+    """Yield each parameter with its part of a flat vector."""
+    parts = flat.split([p.numel() for p in parameters])
+    for p, part in zip(parameters, parts, strict=True):
+        yield p, part.view_as(p)
+
+
+def _clip_factors(norm_U: Tensor, clip_norm: float) -> Tensor:
+    """Return what each unit's gradient is multiplied by (U,); 0 where its norm is not finite.
 
     Such a unit counts as absent, and nobody can see that it was: stopping instead would answer,
     without noise and without a charge, whether somebody's data overflow under weights that the
-    server chose. Its rows are zeroed because zero times NaN would reach everybody's sum.
+    server chose.
     """
-    norm_U = torch.stack([torch.linalg.vector_norm(row, dim=1) for row in rows]).norm(dim=0)
-    finite_U = torch.isfinite(norm_U)
-    if not bool(finite_U.all()):
-        for row in rows:
-            row[~finite_U] = 0.0
-        norm_U = norm_U.where(finite_U, 0.0)
-    return (clip_norm * (1 - ROUNDING) / norm_U).clamp(max=1.0)
+    factor_U = (clip_norm * (1 - ROUNDING) / norm_U).clamp(max=1.0)
+    return factor_U.where(torch.isfinite(norm_U), 0.0)
 
 
 class PrivateTrainer:
@@ -140,9 +163,9 @@ class PrivateTrainer:
         self.model, self.spec = model, spec
         self._source = source_for(seed)
         self._augmentation = augmentation
-        self._gradients = UnitGradients(model)
+        self._gradients = BookKeeper(model)
         self._optimizer = _NoisyOptimizer(make_optimizer(model), spec, self._source)
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
 
     def __enter__(self) -> PrivateTrainer:
         return self
@@ -150,7 +173,7 @@ class PrivateTrainer:
     def __exit__(self, *exc: object) -> None:
         self._gradients.remove()
         for parameter in self._optimizer.params:
-            del parameter.grad_sample, parameter.summed_grad
+            del parameter.summed_grad
             parameter.grad = None
 
     @property
@@ -174,19 +197,20 @@ class PrivateTrainer:
             If somebody has more windows than ``max_windows``, which the claim rests on.
         """
         check_cap(data, self.spec)
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         groups = self.draw(data)
         size = max(1, MAX_WINDOWS_PER_PASS // self.spec.group)
         count = max(1, math.ceil(len(groups) / size))
         edges = [len(groups) * i // count for i in range(count + 1)]
         passes = [groups[start:end] for start, end in pairwise(edges)]
         loss = 0.0
+        self._optimizer.begin()
         for index, some in enumerate(passes):
-            self._optimizer.zero_grad(set_to_none=True)
             loss += self._backward(data, some, index)
             self._optimizer.signal_skip_step(index < len(passes) - 1)
             self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.zero_grad()
         return loss / len(groups) if groups else None
 
     def draw(self, data: TrainingSet) -> list[np.ndarray]:
@@ -194,10 +218,8 @@ class PrivateTrainer:
         return draw_units(data, self.spec, self._source, self.steps_taken)
 
     def _backward(self, data: TrainingSet, groups: Sequence[np.ndarray], index: int) -> float:
-        """Leave every unit's gradient in ``grad_sample``; return the sum of the units' losses."""
+        """Leave every unit's gradient to the optimizer; return the sum of the units' losses."""
         if not groups:
-            for p in self._optimizer.params:
-                p.grad_sample = torch.zeros(0, *p.shape, dtype=p.dtype)
             return 0.0
         rows_UG, weight_UG = pad_units(groups, self.spec.group)
         rows_B = torch.from_numpy(rows_UG.ravel())
@@ -207,13 +229,9 @@ class PrivateTrainer:
             x_BL = augment(x_BL, torch.Generator().manual_seed(seed))
         targets_B = {task: target[rows_B] for task, target in data.targets.items()}
         weight_B = torch.from_numpy(weight_UG.ravel()).to(x_BL.dtype)
-        loss, gradients = self._gradients.backward(
-            lambda: (window_losses(self.model, x_BL, targets_B) * weight_B).sum(),
-            self._optimizer.params,
-            len(groups),
+        loss, self._optimizer.unit_gradients = self._gradients.backward(
+            lambda: (window_losses(self.model, x_BL, targets_B) * weight_B).sum(), len(groups)
         )
-        for p, g in zip(self._optimizer.params, gradients, strict=True):
-            p.grad_sample = g
         return loss
 
 

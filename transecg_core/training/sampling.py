@@ -12,6 +12,9 @@ from transecg_core.privacy.accounting import Mechanism, Unit
 from transecg_core.privacy.noise import RandomSource
 from transecg_core.training.local import TrainingSet
 
+SMALLEST_CLIP = 1e-9
+"""Squares of numbers below 1e-19 vanish in float32; gradients that small must not need clipping."""
+
 
 @dataclass(frozen=True)
 class PrivateSpec:
@@ -41,6 +44,10 @@ class PrivateSpec:
     def __post_init__(self) -> None:
         if not (np.isfinite(self.clip_norm) and self.clip_norm > 0):
             raise ValueError(f"clip norm {self.clip_norm} is not a positive number")
+        if self.clip_norm < SMALLEST_CLIP:
+            raise ValueError(
+                f"clip norm {self.clip_norm} is below {SMALLEST_CLIP}, where float32 norms vanish"
+            )
         if not (np.isfinite(self.expected) and self.expected > 0):
             raise ValueError(f"expected count {self.expected} is not a positive number")
         if self.windows_per_draw < 1:
