@@ -59,20 +59,20 @@ def test_beats_of_two_kinds_at_one_rate_are_no_copies(
 
 @pytest.mark.parametrize(
     ("seconds", "swing", "bigeminy", "seed"),
-    [
-        pytest.param(*group, marks=pytest.mark.xfail(group == MISTAKEN, reason="too short", strict=True))
-        for group in product((12.0, 20.0, 60.0), (0.1, 0.25), (False, True), range(0, 60, 12))
-    ],
+    [group for group in product((12.0, 20.0, 60.0), (0.1, 0.25), (False, True), range(0, 60, 12))],
 )
 def test_one_person_breathing_in_step_is_no_copy(
     seconds: float, swing: float, bigeminy: bool, seed: int
 ) -> None:
-    """Paced and quiet: nearly all that two windows differ by is what breathing does to one wave and not the other."""
+    """Paced and quiet: nearly all that two windows differ by is what breathing does to one wave and not the other.
+
+    One group of sixty is mistaken, as docs/splits.md says: too short. A mend, or another mistake, shows here.
+    """
     signals = {
         f"r{k}": ecg(seed + k, seconds, 0.002, person=seed, noise=0.003, swing=swing, bigeminy=bigeminy)
         for k in range(6)
     }
-    assert near_duplicates(cut({"s": signals})) == ()
+    assert len(near_duplicates(cut({"s": signals}))) == ((seconds, swing, bigeminy, seed) == MISTAKEN)
 
 
 @settings(max_examples=20)
