@@ -106,7 +106,7 @@ class BookKeeper:
         self._trainable: dict[nn.Module, list[nn.Parameter]] = {}
         for name, module in model.named_modules():
             own = [p for p in module.parameters(recurse=False) if p.requires_grad]
-            if own and type(module) not in LAYERS:
+            if own and (type(module) not in LAYERS or _spans_dimensions(module)):
                 raise TypeError(f"{name}: no per-unit gradient is known for {type(module).__name__}")
             if own:
                 self._trainable[module] = own
@@ -194,6 +194,11 @@ class BookKeeper:
             LAYERS[type(layer)](layer, p, x_URI[some], g_URO[some], out[some])
             torch.linalg.vector_norm(out[some].flatten(1), dim=1, out=norm_U[some])
         self._norms.append(norm_U)
+
+
+def _spans_dimensions(module: nn.Module) -> bool:
+    """Return whether this is a LayerNorm over more than the last dimension, which folding would break."""
+    return isinstance(module, nn.LayerNorm) and len(module.normalized_shape) != 1
 
 
 def _is_matrix(p: nn.Parameter) -> bool:

@@ -166,6 +166,46 @@ def test_a_drawn_person_does_move_the_sum() -> None:
     assert 0.9 * CLIP < moved <= CLIP
 
 
+def test_rounding_stays_far_below_what_is_set_aside_for_it() -> None:
+    """Many units pull the same way, and a missing one changes the shape of everybody's batch."""
+    many = 250
+    data = TrainingSet(torch.randn(many, 200, generator=torch.Generator().manual_seed(2)) * 0.05 + 1.0,
+                       torch.zeros(many, dtype=torch.int64), {"sex": torch.ones(many, dtype=torch.int64)})  # fmt: skip
+    sums = []
+    for left_out in (None, 0, 100, many - 1):
+        m = model()
+        with trainer(m, spec("window", clip_norm=0.01, max_windows=many)) as t:
+            t._backward(data, [np.array([row]) for row in range(many) if row != left_out], 0)
+            t._optimizer.clip_and_accumulate()
+            sums.append(torch.cat([p.summed_grad.flatten() for p in t._optimizer.params]))
+    assert float(sums[0].norm()) > 0.5 * many * 0.01
+    for less in sums[1:]:
+        influence = float((sums[0] - less).norm()) / 0.01
+        assert 1 - 1.5 * private.ROUNDING < influence < 1 - 0.5 * private.ROUNDING
+
+
+def test_a_step_that_was_broken_off_leaves_nothing_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(private, "MAX_WINDOWS_PER_PASS", 6)
+    data, m, twin = cohort(), model(), model()
+    with trainer(m, spec(q=1.0)) as t:
+        honest = t._backward
+
+        def failing(data: TrainingSet, groups: Sequence[np.ndarray], index: int) -> float:
+            if index == 1:
+                raise MemoryError
+            return honest(data, groups, index)
+
+        monkeypatch.setattr(t, "_backward", failing)
+        with pytest.raises(MemoryError):
+            t.step(data)
+        monkeypatch.setattr(t, "_backward", honest)
+        t.step(data)
+        assert t.steps_taken == 1
+    with trainer(twin, spec(q=1.0)) as t:
+        t.step(data)
+    assert torch.equal(flat(m), flat(twin))
+
+
 class _WindowClips(PrivateTrainer):
     """Wrong: clips each of a person's windows instead of the person."""
 

@@ -11,7 +11,7 @@ import torch
 
 from transecg_core.privacy.noise import SecureSource, SeededSource
 from transecg_core.training.local import TrainingSet
-from transecg_core.training.sampling import PrivateSpec, check_cap, draw_units
+from transecg_core.training.sampling import PrivateSpec, check_cap, draw_units, pad_units
 
 PEOPLE = 5
 
@@ -64,6 +64,23 @@ def test_removing_a_person_changes_nobody_else_s_draw() -> None:
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+def test_people_in_any_order_are_drawn_with_their_own_windows() -> None:
+    data = cohort()
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(3))
+    mixed = TrainingSet(data.x_NL[order], data.participant_N[order], {})
+    groups = draw_units(mixed, spec(q=1.0, windows_per_draw=50), SeededSource(0), 0)
+    assert [sorted({int(mixed.participant_N[row]) for row in g}) for g in groups] == [
+        [p] for p in range(PEOPLE)
+    ]
+    assert [len(g) for g in groups] == [1, 2, 3, 4, 5]
+
+
+def test_padding_repeats_the_unit_s_own_first_window_at_weight_zero() -> None:
+    rows, weight = pad_units([np.array([4]), np.array([7, 2]), np.array([9, 8, 5])], 3)
+    assert rows.tolist() == [[4, 4, 4], [7, 2, 7], [9, 8, 5]]
+    assert weight.tolist() == [[1, 0, 0], [0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]]
+
+
 def test_more_windows_than_the_public_cap_are_refused() -> None:
     check_cap(cohort(), spec(max_windows=5))
     with pytest.raises(ValueError, match="max_windows=4"):
@@ -83,7 +100,14 @@ def test_a_private_step_checks_the_cap() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"clip_norm": 0.0}, {"clip_norm": math.inf}, {"expected": 0.0}, {"windows_per_draw": 0}, {"q": 2.0}],
+    [
+        {"clip_norm": 0.0},
+        {"clip_norm": 1e-10},
+        {"clip_norm": math.inf},
+        {"expected": 0.0},
+        {"windows_per_draw": 0},
+        {"q": 2.0},
+    ],
 )
 def test_impossible_specs_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError):
