@@ -36,6 +36,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from server.strategy import averaged
 from transecg_core.cohorts import open_reader
 from transecg_core.cohorts.schema import BEATS
 from transecg_core.config import RunConfig, parse
@@ -48,7 +49,7 @@ from transecg_core.seeds import seed_for
 from transecg_core.signals.cache import cached_windows
 from transecg_core.signals.schema import Windows
 from transecg_core.sites import Site, public_counts, site_training_set, split_site
-from transecg_core.training.local import cosine, train_local
+from transecg_core.training.local import TrainingSet, cosine, train_local
 from transecg_core.training.pretrain import starting_weights
 from transecg_core.training.private import PrivateSpec, train_private
 from transecg_core.utility import predict
@@ -109,19 +110,44 @@ def configured(options: Options, seed: int, cap: int, patch: int) -> RunConfig:
     )  # fmt: skip
 
 
-def train(cfg: RunConfig, site: Site, start: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights after all steps at one site, without rounds between them."""
+def train(cfg: RunConfig, site: Site, start: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return what a run with this one site would release: rounds, and the average over them."""
+    data = site_training_set(cfg, site)
+    weights = average = start
+    for number in range(1, cfg.rounds + 1):
+        weights = _round(cfg, site, data, number, weights)
+        average = averaged(average, weights, cfg.ema_decay, number)
+    return average
+
+
+def _round(
+    cfg: RunConfig, site: Site, data: TrainingSet, number: int, weights: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     model = new_site_model(cfg.patch, cfg.task_names, 0)
-    load_shared(model, start)
+    load_shared(model, weights)
     set_trainable(model, cfg.trained_part)
-    data, steps = site_training_set(cfg, site), cfg.rounds * cfg.steps
-    rate, seed = cosine(cfg.rate, steps), seed_for(cfg.seed, "benchmark", cfg.privacy)
+    rate, first = cosine(cfg.rate, cfg.rounds * cfg.steps), (number - 1) * cfg.steps
+    # The same seed for DP and matched: the same people and windows are drawn.
+    seed = seed_for(cfg.seed, "benchmark", cfg.privacy, number)
     if cfg.privacy == "none":
         train_local(
-            model, data, steps=steps, batch_size=cfg.batch, learning_rate=rate, first_step=0, seed=seed
+            model,
+            data,
+            steps=cfg.steps,
+            batch_size=cfg.batch,
+            learning_rate=rate,
+            first_step=first,
+            seed=seed,
         )
     else:
-        train_private(model, data, spec_of(cfg, site), steps=steps, lr_schedule=rate, seed=seed)
+        train_private(
+            model,
+            data,
+            spec_of(cfg, site),
+            steps=cfg.steps,
+            lr_schedule=lambda step: rate(first + step),
+            seed=seed,
+        )
     return shared_state(model)
 
 

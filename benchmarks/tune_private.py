@@ -34,7 +34,7 @@ from transecg_core.privacy.account import planned_mechanism, sampling
 from transecg_core.privacy.accounting import Mechanism
 from transecg_core.seeds import seed_for
 from transecg_core.signals.cache import cached_windows
-from transecg_core.signals.schema import Windows
+from transecg_core.signals.schema import R_OFFSET, Windows
 from transecg_core.sites import Site, available_tasks, prepare, public_counts, site_training_set
 from transecg_core.training.local import MISSING, TrainingSet, cosine, task_codes, train_local
 from transecg_core.training.pretrain import starting_weights
@@ -44,8 +44,8 @@ from transecg_core.utility import PERSON_TASKS, predict
 TEST_PEOPLE, TEST_WINDOWS = 60, 12
 """Test people per site, and how many of each person's windows are scored."""
 
-SHARPENED = 3.0
-"""How much of the slope (per sample) `unfamiliar` adds."""
+STRETCH = 1.5
+"""How much `unfamiliar` stretches time: enough that the pretrained weights call every third beat wrongly."""
 
 Options = dict[str, Any]
 
@@ -69,10 +69,13 @@ def held_out(seed: int) -> TestSet:
 
 
 def unfamiliar(x_NL: np.ndarray) -> np.ndarray:
-    """Return windows as a recorder unlike any of pretraining's would give them: upside down, slopes sharpened."""
-    sloped_NL = -x_NL - SHARPENED * np.gradient(x_NL, axis=1)
-    sloped_NL -= sloped_NL.mean(axis=1, keepdims=True)
-    return np.asarray(sloped_NL / sloped_NL.std(axis=1, keepdims=True), dtype=np.float32)
+    """Return windows (N, L) as if time ran slower: waves `STRETCH` times as wide, R where it was."""
+    source_L = R_OFFSET + (np.arange(x_NL.shape[1]) - R_OFFSET) / STRETCH
+    left_L = np.floor(source_L).astype(int)
+    share_L = source_L - left_L
+    y_NL = x_NL[:, left_L] * (1 - share_L) + x_NL[:, np.minimum(left_L + 1, x_NL.shape[1] - 1)] * share_L
+    y_NL -= y_NL.mean(axis=1, keepdims=True)
+    return np.asarray(y_NL / y_NL.std(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _thinned(windows: Windows) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:

@@ -51,8 +51,8 @@ FROM_SCRATCH = Recipe("full", 32, 4, 0.002, 1.0, 0.0)
 
 PRETRAINED: dict[PrivacyUnit, Recipe] = {
     "none": Recipe("full", 32, 4, 0.002, 1.0, 0.0),
-    "window": Recipe("bitfit", 256, 1, 0.01, 0.125, 0.8),
-    "participant": Recipe("bitfit", 400, 8, 0.01, 0.075, 0.8),
+    "window": Recipe("bitfit", 256, 1, 0.02, 0.125, 0.8),
+    "participant": Recipe("bitfit", 400, 8, 0.03, 0.05, 0.8),
 }
 """From weights pretrained on synthetic people, by unit of privacy."""
 
