@@ -24,12 +24,8 @@ from typing import Any
 import torch
 from timm.layers.norm import LayerNorm as TimmLayerNorm
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from transecg_core.model.encoder import Tokens
-
-CACHED = 1 << 18
-"""Numbers of one parameter's gradients that are made at a time: 1 MiB, about a core's cache."""
 
 Outer = tuple[Tensor, Tensor]
 """Gradients (U, O, I) as the outer products of (U, O) and (U, I)."""
@@ -103,6 +99,7 @@ class BookKeeper:
         self._seen: set[nn.Parameter] = set()
         self._small: dict[nn.Parameter, Tensor] = {}
         self._lowest: list[Tensor] = []
+        self._statistics: dict[nn.Module, tuple[Tensor, Tensor]] = {}
         self._trainable: dict[nn.Module, list[nn.Parameter]] = {}
         for name, module in model.named_modules():
             own = [p for p in module.parameters(recurse=False) if p.requires_grad]
@@ -131,7 +128,7 @@ class BookKeeper:
         finally:
             self._units = 0
             self._large, self._outer, self._norms, self._lowest = {}, {}, [], []
-            self._seen = set()
+            self._seen, self._statistics = set(), {}
 
     def _small_room(self) -> tuple[Tensor, dict[nn.Parameter, Tensor]]:
         """Return one array (U, all small parameters), and each one's columns as (U, ...).
@@ -161,12 +158,18 @@ class BookKeeper:
         if not inputs[0].requires_grad:  # nothing trainable lies below: the backward pass ends here
             self._lowest.append(output)
         x = inputs[0].detach()
+        if isinstance(layer, nn.LayerNorm):  # the very mean and 1/std (B, T, 1) of the forward pass
+            self._statistics[layer] = output.grad_fn._saved_result1, output.grad_fn._saved_result2  # type: ignore[union-attr]
         output.register_hook(lambda gradient: self._collect(layer, x, gradient))  # type: ignore[no-untyped-call]
 
     def _collect(self, layer: nn.Module, x: Tensor, gradient: Tensor) -> None:
         if not isinstance(layer, Tokens) and _only_first_token(gradient):
             x, gradient = x[:, :1], gradient[:, :1]
-        x_URI, g_URO = (t.reshape(self._units, -1, t.shape[-1]) for t in (x, gradient))
+        if layer in self._statistics:
+            mean, scale = (t[:, : x.shape[1]] if x.ndim == 3 else t for t in self._statistics[layer])
+            x = (x - mean).mul_(scale)
+        x_URI = x.reshape(self._units, -1, x.shape[-1])
+        g_URO = gradient.reshape(self._units, -1, gradient.shape[-1])
         for p in self._trainable[layer]:
             if p in self._seen:
                 raise TypeError(f"{type(layer).__name__} is used twice in one pass")
@@ -186,14 +189,8 @@ class BookKeeper:
 
     def _keep_product(self, layer: nn.Module, p: nn.Parameter, x_URI: Tensor, g_URO: Tensor) -> None:
         self._large[p] = out = self._room_for(p, p.shape)
-        norm_U = torch.empty(self._units)
-        # A few units at a time, so that a product's norm is taken while it is still in the cache.
-        step = max(1, CACHED // p.numel())
-        for start in range(0, self._units, step):
-            some = slice(start, start + step)
-            LAYERS[type(layer)](layer, p, x_URI[some], g_URO[some], out[some])
-            torch.linalg.vector_norm(out[some].flatten(1), dim=1, out=norm_U[some])
-        self._norms.append(norm_U)
+        LAYERS[type(layer)](layer, p, x_URI, g_URO, out)
+        self._norms.append(torch.linalg.vector_norm(out.flatten(1), dim=1))
 
 
 def _spans_dimensions(module: nn.Module) -> bool:
@@ -220,10 +217,9 @@ def _linear(layer: Any, p: nn.Parameter, x_URI: Tensor, g_URO: Tensor, out: Tens
         torch.sum(g_URO, dim=1, out=out)
 
 
-def _layer_norm(layer: Any, p: nn.Parameter, x_URI: Tensor, g_URO: Tensor, out: Tensor) -> None:
+def _layer_norm(layer: Any, p: nn.Parameter, normed_URI: Tensor, g_URO: Tensor, out: Tensor) -> None:
     if p is layer.weight:
-        normed_URI = F.layer_norm(x_URI, layer.normalized_shape, eps=layer.eps)
-        torch.sum(normed_URI.mul_(g_URO), dim=1, out=out)
+        torch.sum(normed_URI * g_URO, dim=1, out=out)
     else:
         torch.sum(g_URO, dim=1, out=out)
 
@@ -239,5 +235,5 @@ LAYERS: Mapping[type[nn.Module], Callable[[Any, nn.Parameter, Tensor, Tensor, Te
     TimmLayerNorm: _layer_norm,
     Tokens: _tokens,
 }
-"""(layer, parameter, its input (U, R, I), its output's gradient (U, R, O), where to write (U, ...)), by exact
-type: a subclass may compute something else."""
+"""(layer, parameter, input (U, R, I), which is normed for LayerNorm, output's gradient (U, R, O), where to
+write (U, ...)), by exact type: a subclass may compute something else."""
