@@ -79,6 +79,7 @@ def strange(root: Path) -> tuple[str, ...]:
         names = sorted(path.name for path in root.iterdir())
     except FileNotFoundError:
         return ()
+    known |= {path.name for path in _pretrained(root, everything=True)}
     return tuple(name for name in names if name not in known and not name.startswith(SCRATCH))
 
 
@@ -87,8 +88,8 @@ def prune(
 ) -> Freed:
     """Remove entries and what killed writers left.
 
-    Entries that are damaged, or made by other code than this, always go. A run that has an entry open
-    keeps it: the memory map stays valid.
+    Entries that are damaged, or made by other code than this, always go; starting weights of other
+    code too. A run that has an entry open keeps it: the memory map stays valid.
 
     Parameters
     ----------
@@ -122,8 +123,18 @@ def prune(
             doomed.append(entry)
             over -= entry.size
     scratch = sweep(root)
-    _remove(root, [entry.path for entry in doomed])
-    return Freed(len(doomed), scratch, sum(entry.size for entry in doomed), strange(root))
+    weights = _pretrained(root, everything)
+    size = sum(entry.size for entry in doomed) + sum(path.stat().st_size for path in weights)
+    _remove(root, [*(entry.path for entry in doomed), *weights])
+    return Freed(len(doomed) + len(weights), scratch, size, strange(root))
+
+
+def _pretrained(root: Path, everything: bool) -> list[Path]:
+    """Return cached starting weights: those made by other code, or all."""
+    from transecg_core.training.pretrain import cached_files  # torch takes seconds to import
+
+    current, others = cached_files(root)
+    return [*others, *(current if everything else ())]
 
 
 def _remove(root: Path, paths: Iterable[Path]) -> None:

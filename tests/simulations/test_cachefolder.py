@@ -18,6 +18,7 @@ from transecg_core.cohorts import synthetic
 from transecg_core.errors import UserError
 from transecg_core.signals import cache
 from transecg_core.signals.cache import cached_windows
+from transecg_core.training.pretrain import cache_path
 
 DAY = 86400.0
 SITES = ("synth-a", "synth-b", "synth-c")
@@ -191,3 +192,15 @@ def test_the_command_prunes(root: Path) -> None:
     sized = sum(entry.size for entry in entries(root)) / 1e6
     assert f"removed 3 entries and 0 left-over folders, {sized:.1f} MB freed" in run("--prune", "--all")
     assert list(root.iterdir()) == []
+
+
+def test_starting_weights_of_other_code_are_pruned_and_current_ones_only_with_all(root: Path) -> None:
+    current, other = cache_path(5, cache_dir=root), root / f"pretrained-{0:032x}.safetensors"
+    odd = root / "pretrained-mine.safetensors"
+    for path in (current, other, odd):
+        path.write_bytes(b"x" * 100)
+    freed = prune(root)
+    assert (freed.entries, freed.size, freed.strange) == (1, 100, (odd.name,))
+    assert (current.exists(), other.exists()) == (True, False)
+    assert prune(root, everything=True).entries == len(SITES) + 1
+    assert sorted(path.name for path in root.iterdir()) == [odd.name]

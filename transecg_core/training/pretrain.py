@@ -14,9 +14,9 @@ carries a checksum; a file that is damaged is made again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -38,13 +38,16 @@ from transecg_core.model.heads import load_shared, new_site_model, shared_state
 from transecg_core.names import UTILITY_TASKS
 from transecg_core.seeds import seed_for
 from transecg_core.signals import preprocess, quality, rpeaks
-from transecg_core.signals.cache import default_dir, preprocessing_version
+from transecg_core.signals.cache import SCRATCH, default_dir, preprocessing_version
 from transecg_core.signals.schema import R_OFFSET, WINDOW
 from transecg_core.training.local import MISSING, TrainingSet, cosine, train_local
 
 Say = Callable[[str], None]
 
 PREFIX, SUFFIX = "pretrained-", ".safetensors"
+_NAME = re.compile(rf"{PREFIX}[0-9a-f]{{32}}{re.escape(SUFFIX)}")
+PATCHES = (5, 10)
+"""Patch lengths that a run can have."""
 
 
 @dataclass(frozen=True)
@@ -233,21 +236,26 @@ def _checksum(state: Mapping[str, Tensor]) -> str:
 
 
 def _store(state: Mapping[str, Tensor], path: Path) -> None:
-    """Write beside the place and move there in one step: whoever reads meanwhile finds all or nothing."""
-    scratch: Path | None = None
+    """Write beside the place and move there in one step: whoever reads meanwhile finds all or nothing.
+
+    A killed writer leaves a scratch folder that the window cache sweeps.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".writing-", suffix=SUFFIX, dir=path.parent)
-        scratch = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(save(dict(state), {"sha256": _checksum(state)}))
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.chmod(0o644)
-        scratch.replace(path)
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=path.parent) as folder:
+            scratch = Path(folder) / path.name
+            with scratch.open("wb") as file:
+                file.write(save(dict(state), {"sha256": _checksum(state)}))
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.replace(path)
     except OSError as error:
         raise UserError(f"cache: can't write {path.parent} ({error.strerror}); set TRANSECG_CACHE") from None
-    finally:
-        if scratch is not None:
-            with contextlib.suppress(FileNotFoundError):
-                scratch.unlink()
+
+
+def cached_files(root: Path) -> tuple[list[Path], list[Path]]:
+    """Return the cached weights that this code can use, and those that other code made."""
+    current = {cache_path(patch, RECIPE, root) for patch in PATCHES}
+    found = [path for path in sorted(root.glob(f"{PREFIX}*{SUFFIX}")) if _NAME.fullmatch(path.name)]
+    found = [path for path in found if path.is_file() and not path.is_symlink()]
+    return [path for path in found if path in current], [path for path in found if path not in current]
