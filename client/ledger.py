@@ -1,7 +1,7 @@
 """The site's privacy ledger: what was released, and what it cost.
 
-One SQLite file. A release's bytes and its charge commit in one transaction *before* anything is
-sent, under the key (run, round, site, code hash, hash of the input weights). Asking for the same
+One SQLite file. A release's bytes and its charge commit in one transaction, and lie on disk, *before*
+anything is sent, under the key (run, round, site, code hash, hash of the input weights). Asking for the same
 key again returns the stored bytes and charges nothing; anything else is a new release and a new
 charge. A crash before the commit sent nothing; a crash after it has already been charged.
 

@@ -63,7 +63,7 @@ def create(path: Path, site: str) -> bool:
     """Make an empty ledger of `site`; return False where there is a file already, which is left alone.
 
     It is made under another name and then linked, so that a kill leaves no half-made ledger, and
-    of two that make it at once only one succeeds. Only its owner may read it: stored updates can
+    of two that make it at once only one succeeds; the new name is synced too. Only its owner may read it: stored updates can
     hold a head that tells the site's people apart.
     """
     with explained(path):
@@ -73,12 +73,14 @@ def create(path: Path, site: str) -> bool:
         os.close(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         try:
             with closing(_connect(scratch, "rw")) as db:
+                db.execute("PRAGMA synchronous = EXTRA")
                 db.execute("BEGIN IMMEDIATE")
                 for statement in _SCHEMA:
                     db.execute(statement)
                 db.executemany("INSERT INTO about VALUES (?, ?)", [("version", _VERSION), ("site", site)])
                 db.execute("COMMIT")
             os.link(scratch, path)
+            _sync_folder(path.parent)
         except FileExistsError:
             return False
         finally:
@@ -86,9 +88,21 @@ def create(path: Path, site: str) -> bool:
         return True
 
 
+def _sync_folder(folder: Path) -> None:
+    """Put a folder's names on disk: a file that is synced under a name that isn't can be gone after a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[sqlite3.Connection]:
-    """Yield a connection inside one exclusive-writer transaction, synced to disk at commit.
+    """Yield a connection inside one exclusive-writer transaction, on disk for good once this returns.
+
+    A commit is what removes the journal. ``FULL`` syncs the file but not that removal, so that a power cut
+    could bring the journal back and undo a charge whose update was sent; ``EXTRA`` syncs the folder too.
 
     Raises
     ------
@@ -96,7 +110,7 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
         If the file can't be opened or written, or is no ledger.
     """
     with explained(path), closing(_connect(path, "rw")) as db:
-        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA synchronous = EXTRA")
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("BEGIN IMMEDIATE")
         try:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
@@ -129,11 +130,11 @@ def test_a_read_only_ledger_is_refused_before_training_and_can_be_read(what: str
 
 
 def test_reading_makes_and_changes_nothing(ledger: Ledger) -> None:
-    before, stat = ledger.path.read_bytes(), ledger.path.stat()
+    before, found = ledger.path.read_bytes(), ledger.path.stat()
     read(ledger.path)
     verify(ledger.path)
     assert ledger.path.read_bytes() == before
-    assert ledger.path.stat().st_mtime_ns == stat.st_mtime_ns
+    assert ledger.path.stat().st_mtime_ns == found.st_mtime_ns
     assert [path.name for path in ledger.path.parent.iterdir()] == ["ledger.sqlite"]
     with pytest.raises(UserError, match="no such file"):
         read(ledger.path.with_name("typo.sqlite"))
@@ -224,3 +225,32 @@ def test_of_two_that_make_a_ledger_one_succeeds(tmp_path: Path) -> None:
     assert not ledger_file.create(path, "synth-b")
     assert read(path).site == "synth-a"
     assert os.listdir(tmp_path) == ["ledger.sqlite"]
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
+    """Record, of every `os.fsync`: which inode, and whether a folder."""
+    seen: list[tuple[int, bool]] = []
+    fsync = os.fsync
+
+    def record(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        seen.append((found.st_ino, stat.S_ISDIR(found.st_mode)))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    return seen
+
+
+def test_a_new_ledger_s_name_is_on_disk_before_anything_is_charged(
+    tmp_path: Path, synced: list[tuple[int, bool]]
+) -> None:
+    ledger_file.create(tmp_path / "ledger.sqlite", "synth-a")
+    assert synced == [(tmp_path.stat().st_ino, True)]
+
+
+def test_a_commit_syncs_the_folder_from_which_the_journal_went(ledger: Ledger) -> None:
+    """FULL (2) leaves the journal's removal in memory: a power cut would undo a commit that was acted on."""
+    with ledger_file.writing(ledger.path) as db:
+        assert db.execute("PRAGMA synchronous").fetchone() == (3,)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("delete",)
