@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.config import RunConfig
@@ -103,12 +102,11 @@ def site_training_set(cfg: RunConfig, site: Site) -> TrainingSet:
     data, cap, tasks = site.data, cfg.max_windows_per_participant, available_tasks(cfg, site)
     persons, person_P = np.unique(data.person_P, return_inverse=True)
     person_N, rows_N = person_P[data.windows.participant_N], trained_rows(data)
-    out = training_set(data.windows, rows_N, tasks, cap, person_N)
-    if cfg.privacy == "none" or "participant" not in tasks:
-        return out
-    slots = participant_slots(cfg, site.people)
-    own_P = torch.tensor([slot_of(persons[p], slots) for p in np.unique(person_N[rows_N])], dtype=torch.int64)
-    return replace(out, targets={**out.targets, "participant": own_P[out.participant_N]})
+    class_P = None
+    if cfg.privacy != "none":
+        slots = participant_slots(cfg, site.people)
+        class_P = np.array([slot_of(person, slots) for person in persons])
+    return training_set(data.windows, rows_N, tasks, cap, person_N, class_P)
 
 
 def participant_slots(cfg: RunConfig, people: int) -> int:

@@ -70,6 +70,24 @@ def test_one_person_moves_the_sum_by_the_clip_norm_at_most_with_the_participant_
     assert float((moved[0] - moved[1]).norm()) <= CLIP * (1 + 1e-4)
 
 
+def test_a_cap_of_one_window_leaves_nobody_out_and_shifts_no_class(
+    private: tuple[RunConfig, Site],
+) -> None:
+    """Somebody whose beats are all ectopic once lost their only window, and everybody after them their class."""
+    cfg, site = private
+    cfg, windows = cfg.model_copy(update={"max_windows_per_participant": 1}), site.data.windows
+    first = np.unique(windows.participant_N[trained_rows(site.data)])[0]
+    odd = replace(
+        windows, beat_N=np.where(windows.participant_N == first, 2, windows.beat_N).astype(np.uint8)
+    )
+    site = replace(site, data=replace(site.data, windows=odd))
+    everybody, fewer = site_training_set(cfg, site), site_training_set(cfg, without(site, 0))
+    assert len(everybody) == everybody.participants == fewer.participants + 1
+    assert classes(fewer).items() < classes(everybody).items()
+    moved = [summed(cfg, some, 3) for some in (site, without(site, 0))]
+    assert float((moved[0] - moved[1]).norm()) <= CLIP * (1 + 1e-4)
+
+
 def test_classes_by_order_would_be_caught(private: tuple[RunConfig, Site]) -> None:
     """The negative control: numbering whoever is there couples people, and the sum moves by more than one person's."""
     cfg, site = private

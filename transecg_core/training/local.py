@@ -77,13 +77,16 @@ def task_codes(windows: Windows, rows_N: np.ndarray, tasks: tuple[str, ...]) -> 
 
 
 def training_set(
-    windows: Windows, rows_N: np.ndarray, tasks: tuple[str, ...], cap: int, person_N: np.ndarray
-) -> TrainingSet:
+    windows: Windows, rows_N: np.ndarray, tasks: tuple[str, ...], cap: int, person_N: np.ndarray,
+    class_P: np.ndarray | None = None,
+) -> TrainingSet:  # fmt: skip
     """Return the training set of the chosen rows, at most `cap` windows per person.
 
     `person_N` numbers the *persons* behind the windows: two ids of one person are one unit.
     Labelled ectopic beats are kept first, up to half the cap; the rest is spread evenly in
-    time. Which windows are kept depends on that participant's windows alone.
+    time. Which windows are kept depends on that participant's windows alone, and nobody who has any
+    is left without. `class_P` gives every person's class in the participant task; None numbers
+    those who are there.
     """
     people = np.unique(person_N[rows_N])
     own = [_capped(windows, np.flatnonzero(rows_N & (person_N == p)), cap) for p in people]
@@ -93,7 +96,8 @@ def training_set(
     targets = {task: torch.from_numpy(c) for task, c in codes.items() if (c != MISSING).any()}
     participant_N = torch.from_numpy(dense.astype(np.int64))
     if "participant" in tasks:
-        targets["participant"] = participant_N
+        classes = dense if class_P is None else class_P[person_N[kept]]
+        targets["participant"] = torch.from_numpy(classes.astype(np.int64))
     return TrainingSet(torch.from_numpy(np.array(windows.x_NL[kept])), participant_N, targets)
 
 
@@ -102,8 +106,8 @@ def _capped(windows: Windows, rows: np.ndarray, cap: int) -> np.ndarray:
         return rows
     beat = windows.beat_N[rows]
     ectopic = (beat != 0) & (beat != UNKNOWN)
-    first = _spread(rows[ectopic], cap // 2)
-    rest = _spread(np.setdiff1d(rows, rows[ectopic]), cap - len(first))
+    first = _spread(rows[ectopic], max(1, cap // 2))
+    rest = _spread(np.setdiff1d(rows, rows[ectopic]), cap - len(first)) if len(first) < cap else rows[:0]
     return np.sort(np.concatenate([first, rest]))
 
 
