@@ -146,6 +146,7 @@ def _against_floors(picked: Headline) -> list[str]:
     out = []
     for gain, row, words in (
         (picked.gain_floor, picked.floor, "best signal-only method"),
+        (picked.gain_start, None, "pretrained start"),
         (picked.gain_random, picked.random_init, "untrained encoder"),
     ):
         if gain is not None:

@@ -31,9 +31,9 @@ class Headline:
         A: the untrained encoder.
     model
         B: identification by the released encoder, same protocol and metric as `floor`.
-    gain_floor, gain_random
-        B: paired differences on the same people, to the strongest signal-only method and to the
-        untrained encoder.
+    gain_floor, gain_random, gain_start
+        B: paired differences on the same people, to the strongest signal-only method, to the
+        untrained encoder, and to the pretrained weights that training started from.
     membership
         C: telling members from controls.
     """
@@ -43,6 +43,7 @@ class Headline:
     model: Row | None
     gain_floor: Row | None
     gain_random: Row | None
+    gain_start: Row | None
     membership: Row | None
 
     @property
@@ -56,6 +57,11 @@ def is_random_init(row: Row) -> bool:
     """Return whether a row is about the untrained encoder."""
     name = str(row["name"]).lower().replace("_", "-").replace(" ", "-")
     return "random-init" in name or "untrained" in name
+
+
+def is_pretrained_start(row: Row) -> bool:
+    """Return whether a row is about the pretrained weights that training started from."""
+    return str(row["name"]).endswith("pretrained-start")
 
 
 def measured(row: Row) -> bool:
@@ -100,13 +106,14 @@ def headline(risks: Iterable[Row]) -> Headline:
     floors, models = _rank1(rows, "A"), _rank1(rows, "B")
     protocol = pick_protocol(models) or pick_protocol(floors)
     at = [row for row in floors if row["protocol"] == protocol and measured(row)]
-    signal = [row for row in at if not is_random_init(row)]
+    signal = [row for row in at if not is_random_init(row) and not is_pretrained_start(row)]
     return Headline(
         floor=max(signal, key=lambda row: float(row["main"]), default=None),
         random_init=next((row for row in at if is_random_init(row)), None),
         model=next((row for row in models if row["protocol"] == protocol and measured(row)), None),
         gain_floor=_gain(rows, protocol, "floor"),
         gain_random=_gain(rows, protocol, "random-init"),
+        gain_start=_gain(rows, protocol, "pretrained-start"),
         membership=_membership(rows),
     )
 

@@ -55,7 +55,10 @@ def useful(report: Mapping[str, Any], quick: bool) -> list[str]:
 
 def _scored(task: str, score: Mapping[str, Any]) -> str:
     said = f"{figure(score['value'], score['metric'])} {score['metric']}"
-    return f"{task} ({said}, {interval(score['ci95'], score['metric'])})"
+    start = score.get("start")
+    before = "" if not start or start["value"] is None else (
+        f"; before any training here {figure(start['value'], score['metric'])}")  # fmt: skip
+    return f"{task} ({said}, {interval(score['ci95'], score['metric'])}{before})"
 
 
 def _figures_only(utility: Mapping[str, Any]) -> list[str]:

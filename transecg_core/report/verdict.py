@@ -109,7 +109,11 @@ def _model(report: Report, picked: Headline) -> list[str]:
     quick = is_quick(report)
     out = ["No conclusion (profile quick)."] if quick else []
     out.append(f"The released encoder finds the right person for {_about(report, row)}{unseen}.")
-    out += [_against_floor(row, picked, quick), _against_random(row, picked, quick)]
+    out += [
+        _against_floor(row, picked, quick),
+        _against_start(picked, quick),
+        _against_random(row, picked, quick),
+    ]
     if report["training"]["still_falling"] and not quick:
         out.append("The training loss was still falling: read this as a lower bound.")
     return [sentence for sentence in out if sentence]
@@ -146,6 +150,21 @@ def _against_floor(row: Row, picked: Headline, quick: bool) -> str:
     }[relation]
 
 
+def _against_start(picked: Headline, quick: bool) -> str:
+    """Say what training on these people changed, where pretraining on synthetic ones came first."""
+    gain = picked.gain_start
+    if gain is None:
+        return ""
+    known = with_interval(gain["main"], gain["ci95"], gain["metric"])
+    if quick:
+        return f"Against the pretrained start: {known}."
+    return {
+        "above": f"Training here made it a better re-identifier than its pretrained start: {known}.",
+        "below": f"Training here made it a worse re-identifier than its pretrained start: {known}.",
+        "open": f"No conclusion on what training here changed against the pretrained start: {known}.",
+    }[_sign(gain)]
+
+
 def _against_random(row: Row, picked: Headline, quick: bool) -> str:
     untrained, gain = picked.random_init, picked.gain_random
     if untrained is None and gain is None:
@@ -161,10 +180,11 @@ def _against_random(row: Row, picked: Headline, quick: bool) -> str:
         known = f"untrained {known}"
     if quick:
         return f"Against the untrained encoder: {known}."
+    what = "Training" if picked.gain_start is None else "Pretraining and training together"
     return {
-        "above": f"Training made the encoder a better re-identifier than it was untrained: {known}.",
-        "below": f"Training made the encoder a worse re-identifier than it was untrained: {known}.",
-        "open": f"No conclusion on what training changed: {known}.",
+        "above": f"{what} made the encoder a better re-identifier than it was untrained: {known}.",
+        "below": f"{what} made the encoder a worse re-identifier than it was untrained: {known}.",
+        "open": f"No conclusion on what {what.lower()} changed: {known}.",
     }[relation]
 
 

@@ -30,6 +30,7 @@ ATTACKS: dict[str, str] = {
     "raw-correlation": "correlating raw beats",
     "pca-lda": "PCA+LDA on raw beats",
     "random-init": "the untrained encoder",
+    "pretrained-start": "the pretrained weights that training started from",
     "identification": "the released encoder",
     "embedding-consistency": "how steady a person's embeddings are",
     "shared-head-loss": "the loss of the shared heads",

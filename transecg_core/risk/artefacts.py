@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from transecg_core.model.heads import LOCAL_TASKS, SiteModel
 from transecg_core.training.local import MISSING
 
-Artefact = Literal["gallery", "probes", "targets", "released-model", "architecture"]
+Artefact = Literal["gallery", "probes", "targets", "released-model", "architecture", "start"]
 ARTEFACTS: tuple[str, ...] = get_args(Artefact)
 _BATCH = 256
 
@@ -164,4 +164,10 @@ class Given:
     def architecture(self) -> ModelAccess:
         """The public architecture with weights drawn at random: no training behind it."""
         taken: ModelAccess = self._take("architecture")
+        return taken
+
+    @property
+    def start(self) -> ModelAccess:
+        """The weights that training started from, pretrained on synthetic people."""
+        taken: ModelAccess = self._take("start")
         return taken

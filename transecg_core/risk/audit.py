@@ -30,10 +30,11 @@ def audit(ctx: AuditContext) -> list[RiskRow]:
     list of RiskRow
         By attack in the registry's order, then protocol, site and metric.
     """
+    attacks = tuple(a for a in ATTACKS if ctx.start_model is not None or "start" not in a.artefacts)
     try:
         case = build_case(ctx)
     except NotMeasurable as reason:
-        return [blank(attack, (POOLED, NO_PROBES, _metric(attack)), str(reason)) for attack in ATTACKS]
+        return [blank(attack, (POOLED, NO_PROBES, _metric(attack)), str(reason)) for attack in attacks]
     held: dict[str, Any] = {
         "gallery": case.gallery,
         "probes": case.probes,
@@ -41,9 +42,11 @@ def audit(ctx: AuditContext) -> list[RiskRow]:
         "released-model": ModelAccess(ctx.model),
         "architecture": ModelAccess(ctx.random_model),
     }
-    questions = _questions(ctx, case, held)
+    if ctx.start_model is not None:
+        held["start"] = ModelAccess(ctx.start_model)
+    questions = _questions(ctx, case, held, attacks)
     rows: list[RiskRow] = []
-    for attack in ATTACKS:
+    for attack in attacks:
         if attack.measure == "membership":
             rows += membership_rows(attack, ctx, case, held)
         else:
@@ -51,11 +54,13 @@ def audit(ctx: AuditContext) -> list[RiskRow]:
     return rows
 
 
-def _questions(ctx: AuditContext, case: Case, held: dict[str, Any]) -> list[Question]:
+def _questions(
+    ctx: AuditContext, case: Case, held: dict[str, Any], attacks: tuple[Attack, ...]
+) -> list[Question]:
     asked = list(problems(case))
     if not asked:
         return []
-    linkage = run_linkage(tuple(a for a in ATTACKS if a.measure != "membership"), held)
+    linkage = run_linkage(tuple(a for a in attacks if a.measure != "membership"), held)
     return [Question(ctx, case, problem, linkage, linkage.outcomes(problem)) for problem in asked]
 
 

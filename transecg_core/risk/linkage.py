@@ -55,7 +55,8 @@ def run_linkage(attacks: tuple[Attack, ...], held: Mapping[str, Any]) -> Linkage
             scores[attack.name] = attack.run(Given(attack.artefacts, held))
         except NotMeasurable as reason:
             reasons[attack.name] = str(reason)
-    floors = tuple(a.name for a in attacks if a.kind == "A" and "architecture" not in a.artefacts)
+    encoders = {"architecture", "start"}
+    floors = tuple(a.name for a in attacks if a.kind == "A" and not encoders & set(a.artefacts))
     return Linkage(scores, reasons, floors)
 
 
@@ -112,6 +113,8 @@ def linkage_rows(attack: Attack, question: Question) -> list[RiskRow]:
     rows = [_figure_row(attack, question, metric) for metric in metrics]
     floor = best_floor(question)
     rows.append(_gain_row(attack, question, "random-init", "gain in rank-1 over random-init"))
+    if question.ctx.start_model is not None:
+        rows.append(_gain_row(attack, question, "pretrained-start", "gain in rank-1 over pretrained-start"))
     rows.append(_gain_row(attack, question, floor, "gain in rank-1 over the best signal floor"))
     return rows
 

@@ -7,6 +7,7 @@ from transecg_core.risk.attacks.embedding_consistency import EMBEDDING_CONSISTEN
 from transecg_core.risk.attacks.identification import IDENTIFICATION
 from transecg_core.risk.attacks.linkage_gap import LINKAGE_GAP
 from transecg_core.risk.attacks.pca_lda import PCA_LDA
+from transecg_core.risk.attacks.pretrained_start import PRETRAINED_START
 from transecg_core.risk.attacks.random_init import RANDOM_INIT
 from transecg_core.risk.attacks.raw_correlation import RAW_CORRELATION
 from transecg_core.risk.attacks.shared_head_loss import SHARED_HEAD_LOSS
@@ -15,6 +16,7 @@ ATTACKS: tuple[Attack, ...] = (
     RAW_CORRELATION,
     PCA_LDA,
     RANDOM_INIT,
+    PRETRAINED_START,
     IDENTIFICATION,
     SHARED_HEAD_LOSS,
     EMBEDDING_CONSISTENCY,

@@ -280,3 +280,35 @@ def test_people_at_two_sites_pay_twice_and_lead(private_report) -> None:
     assert "at most 5.5 for people at two sites, and at most 3 at any one site (delta 1e-5)" in text
     report["privacy"]["epsilon_two_sites"] = 2.5  # the pair with shared people may be the cheaper sites
     assert "at most 3 at any one site, and at most 2.5 for people" in said(report, "Privacy claim")
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ([0.02, 0.12], "a better"),
+        ([-0.2, -0.02], "a worse"),
+        ([-0.1, 0.1], "No conclusion on what training here"),
+    ],
+)
+def test_what_training_changed_is_held_against_the_pretrained_start(rich_report, interval, expected) -> None:
+    row = rows(rich_report, **FLOOR_GAIN)[0]
+    gain = row | {
+        "metric": "gain in rank-1 over pretrained-start",
+        "main": sum(interval) / 2,
+        "ci95": interval,
+    }
+    assert "pretrained" not in said(rich_report, "What the model can do")
+    rich_report["risks"].append(gain)
+    text = said(rich_report, "What the model can do")
+    assert expected in text
+    assert "pretrained start" in text
+    assert "Pretraining and training together" in text or "pretraining and training together" in text
+
+
+def test_usefulness_that_the_start_had_already_is_told(rich_report) -> None:
+    task, scores = next(
+        (t, s) for t, s in rich_report["utility"].items() if f"{t} (" in said(rich_report, "Still useful")
+    )
+    scores["pooled"]["start"] = {"value": 0.91, "ci95": [0.9, 0.92]}
+    assert "before any training here 91 %" in said(rich_report, "Still useful")
+    assert task in said(rich_report, "Still useful")

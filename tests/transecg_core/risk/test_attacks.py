@@ -21,6 +21,7 @@ def held(context):
         "targets": case.targets,
         "released-model": ModelAccess(context.model),
         "architecture": ModelAccess(context.random_model),
+        "start": ModelAccess(context.random_model),
     }
 
 
