@@ -15,7 +15,10 @@ blind: generator and choice of `bitfit` were informed by aggregate figures of EC
 * matched: the same draws, augmentation, clip and steps without noise;
 * best: no privacy, its own recipe from the same start;
 * DP window from scratch: random start, all parameters move, batch, rate and steps of DP window;
-* DP participant: every person is the unit, epsilon 8.
+* DP window, usual cap: as DP window with the default cap on a person's windows, at a lower person epsilon;
+* DP participant: every person is the unit, epsilon 8, default cap;
+* noise only: as DP participant on nobody's data. Noise alone moves the threshold between classes, which the pretrained
+  weights have in the wrong place for real beats: what DP participant gains over *this* is what it learned.
 
 Scores are balanced accuracies over all windows of the test people. The person epsilon of window training follows from
 ``--cap``, the most windows a person trains with. Intervals are 95 % and nested: people are resampled, and seeds too.
@@ -35,23 +38,22 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tune_private import local_round, private_spec
 
 from server.strategy import averaged
 from transecg_core.cohorts import open_reader
 from transecg_core.cohorts.schema import BEATS
-from transecg_core.config import RunConfig, parse
-from transecg_core.model.heads import load_shared, new_site_model, set_trainable, shared_state
-from transecg_core.privacy.account import planned_mechanism, sampling
+from transecg_core.config import RunConfig, defaults, parse
+from transecg_core.model.heads import load_shared, new_site_model
 from transecg_core.privacy.accounting import Account, Mechanism, epsilon, participant_account
 from transecg_core.recipes import PRETRAINED, PROFILES
 from transecg_core.risk.estimate import percentile, resamples
 from transecg_core.seeds import seed_for
 from transecg_core.signals.cache import cached_windows
 from transecg_core.signals.schema import Windows
-from transecg_core.sites import Site, public_counts, site_training_set, split_site
-from transecg_core.training.local import TrainingSet, cosine, train_local
+from transecg_core.sites import Site, site_training_set, split_site
+from transecg_core.training.local import TrainingSet
 from transecg_core.training.pretrain import starting_weights
-from transecg_core.training.private import PrivateSpec, train_private
 from transecg_core.utility import predict
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -68,13 +70,27 @@ SCRATCH: Options = {
     **WINDOW, "start": "random", "trainable": "full", "batch-size": _LIKE.batch_size, "ema": _LIKE.ema,
     "learning-rate": _LIKE.learning_rate, "local-steps": round(PROFILES["default"].local_steps * _LIKE.steps_share),
 }  # fmt: skip
-ARMS: dict[str, Options] = {
-    "zero-shot": {"start": "synthetic"},
-    "DP window": WINDOW,
-    "matched": {**WINDOW, "noise": "off"},
-    "best": {"start": "synthetic"},
-    "DP window from scratch": SCRATCH,
-    "DP participant": {**WINDOW, "privacy": "participant"},
+USUAL_CAP = defaults()["max-windows-per-participant"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Options; whether ``--cap`` replaces the usual cap; whether nobody's data is used, only noise."""
+
+    options: Options
+    wide: bool = False
+    nobody: bool = False
+
+
+ARMS: dict[str, Arm] = {
+    "zero-shot": Arm({"start": "synthetic"}),
+    "DP window": Arm(WINDOW, wide=True),
+    "matched": Arm({**WINDOW, "noise": "off"}, wide=True),
+    "best": Arm({"start": "synthetic"}, wide=True),
+    "DP window from scratch": Arm(SCRATCH, wide=True),
+    "DP window, usual cap": Arm(WINDOW),
+    "DP participant": Arm({**WINDOW, "privacy": "participant"}),
+    "noise only": Arm({**WINDOW, "privacy": "participant"}, nobody=True),
 }
 
 
@@ -99,73 +115,38 @@ class Cost:
     person: Account
 
 
-def configured(options: Options, seed: int, cap: int, patch: int) -> RunConfig:
+def configured(arm: Arm, seed: int, cap: int, patch: int) -> RunConfig:
     """Return an arm's options; what is not given follows from the recipe."""
-    capped = cap if options.get("privacy") != "participant" else 48
     return parse(
         {
             "cohort": "real", "data-root": "unused", "tasks": "beat", "audit-split": "halves", "seed": seed,
-            "patch": patch, "max-windows-per-participant": capped, **options,
+            "patch": patch, "max-windows-per-participant": cap if arm.wide else USUAL_CAP, **arm.options,
         }
     )  # fmt: skip
 
 
-def train(cfg: RunConfig, site: Site, start: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+def train(
+    cfg: RunConfig, site: Site, start: Mapping[str, Tensor], nobody: bool = False
+) -> Mapping[str, Tensor]:
     """Return what a run with this one site would release: rounds, and the average over them."""
     data = site_training_set(cfg, site)
+    if nobody:
+        targets = {task: target[:0] for task, target in data.targets.items()}
+        data = TrainingSet(data.x_NL[:0], data.participant_N[:0], targets)
     weights = average = start
     for number in range(1, cfg.rounds + 1):
-        weights = _round(cfg, site, data, number, weights)
+        # The same seed for DP and matched: the same people and windows are drawn.
+        seed = seed_for(cfg.seed, "benchmark", cfg.privacy, number)
+        weights = local_round(cfg, site, data, number, weights, seed)
         average = averaged(average, weights, cfg.ema_decay, number)
     return average
-
-
-def _round(
-    cfg: RunConfig, site: Site, data: TrainingSet, number: int, weights: Mapping[str, Tensor]
-) -> dict[str, Tensor]:
-    model = new_site_model(cfg.patch, cfg.task_names, 0)
-    load_shared(model, weights)
-    set_trainable(model, cfg.trained_part)
-    rate, first = cosine(cfg.rate, cfg.rounds * cfg.steps), (number - 1) * cfg.steps
-    # The same seed for DP and matched: the same people and windows are drawn.
-    seed = seed_for(cfg.seed, "benchmark", cfg.privacy, number)
-    if cfg.privacy == "none":
-        train_local(
-            model,
-            data,
-            steps=cfg.steps,
-            batch_size=cfg.batch,
-            learning_rate=rate,
-            first_step=first,
-            seed=seed,
-        )
-    else:
-        train_private(
-            model,
-            data,
-            spec_of(cfg, site),
-            steps=cfg.steps,
-            lr_schedule=lambda step: rate(first + step),
-            seed=seed,
-        )
-    return shared_state(model)
-
-
-def spec_of(cfg: RunConfig, site: Site) -> PrivateSpec:
-    """Return the mechanism as a run plans it from the site's public constants."""
-    counts = public_counts(cfg, site.people)
-    mechanism = planned_mechanism(cfg, *counts)
-    return PrivateSpec(
-        unit=mechanism.unit, sigma=mechanism.sigma, clip_norm=cfg.clip_norm, q=mechanism.q,
-        expected=sampling(cfg, *counts)[1], windows_per_draw=cfg.draw_windows, max_windows=mechanism.max_windows,
-    )  # fmt: skip
 
 
 def cost_of(cfg: RunConfig, site: Site) -> Cost | None:
     """Return what the arm costs; None for arms without a guarantee."""
     if cfg.privacy == "none" or cfg.noise == "off":
         return None
-    mechanism, steps = spec_of(cfg, site).mechanism, cfg.rounds * cfg.steps
+    mechanism, steps = private_spec(cfg, site).mechanism, cfg.rounds * cfg.steps
     charges = [(mechanism, steps)]
     return Cost(mechanism, steps, epsilon(charges, cfg.delta), participant_account(charges, cfg.delta))
 
@@ -241,11 +222,11 @@ def run(
     outcomes: dict[str, dict[str, list[Outcome]]] = {arm: {name: [] for name in CLASS_SETS} for arm in ARMS}
     costs: dict[str, Cost | None] = {}
     for seed, site in site_of.items():
-        for arm, options in ARMS.items():
-            cfg = configured(options, seed, args.cap, args.patch)
+        for arm, what in ARMS.items():
+            cfg = configured(what, seed, args.cap, args.patch)
             began = time.process_time()
             start = starting_weights(cfg, print)
-            weights = start if arm == "zero-shot" else train(cfg, site, start)
+            weights = start if arm == "zero-shot" else train(cfg, site, start, what.nobody)
             for name, outcome in judge(cfg, site, weights).items():
                 outcomes[arm][name].append(outcome)
             costs.setdefault(arm, None if arm == "zero-shot" else cost_of(cfg, site))
@@ -269,6 +250,8 @@ def report(outcomes: Mapping[str, Mapping[str, Sequence[Outcome]]], costs: Mappi
                 *(str(compared(own, outcomes[ref][name])) for ref in ("matched", "best")),
             ]
             print(f"{arm:<24} {' | '.join(columns)} | {_cost(costs[arm])}")
+        learned = compared(outcomes["DP participant"][name], outcomes["noise only"][name])
+        print(f"{name}: DP participant - noise only {learned}")
         difference = compared(outcomes["DP window"][name], outcomes["matched"][name])
         print(f"{name}: DP window - matched {difference}, target >= -{TARGET:g}: {verdict(difference)}")
 
