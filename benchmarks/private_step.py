@@ -17,6 +17,7 @@ import os
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -147,6 +148,34 @@ def memory(batch: int, trainable: str) -> dict[str, int]:
     return out
 
 
+def parts(batch: int, rounds: int) -> str:
+    """Return where a full-model, window-unit step with secure noise spends its time, beside the plain step."""
+    data = windows(batch)
+    plain, private = plain_step(data, "full"), private_step(data, "full", "window", None)
+    trainer: Any = private.func.__self__  # type: ignore[attr-defined]
+    optimizer, found = trainer._optimizer, dict[str, list[float]]()
+
+    def watch(owner: Any, method: str, name: str) -> None:
+        honest = getattr(owner, method)
+
+        def timed(*args: Any, **options: Any) -> Any:
+            start = time.thread_time()
+            out = honest(*args, **options)
+            found.setdefault(name, []).append(time.thread_time() - start)
+            return out
+
+        setattr(owner, method, timed)
+
+    watch(trainer, "draw", "draw")
+    watch(trainer, "_backward", "gradients of every unit")
+    watch(optimizer, "clip_and_accumulate", "clip and sum")
+    watch(optimizer, "add_noise", "noise")
+    watch(optimizer.original_optimizer, "step", "AdamW")
+    whole = times({"plain full": plain, "plain": plain, "private": private}, rounds)
+    found |= {"whole step": list(whole["private"]), "plain step": list(whole["plain"])}
+    return "; ".join(f"{name} {np.median(seconds) * 1e3:.2f}" for name, seconds in found.items())
+
+
 def ratio(of: np.ndarray, to: np.ndarray) -> str:
     """Return median [quartiles] of the paired ratios, and the ratio of the minima."""
     low, middle, high = np.quantile(of / to, (0.25, 0.5, 0.75))
@@ -180,6 +209,10 @@ def main() -> None:
                 *(ratio(found[name], found[k]) for k in ("plain full", "plain")),
             ]
             print(f"| {' | '.join([*cells, *(f'{v:.2f}' for v in versus)])} |", flush=True)
+    for batch in BATCHES:
+        print(
+            f"\n{batch} windows, full, window, secure, ms (median): {parts(batch, max(1, int(ROUNDS[batch] * share)))}"
+        )
     print(f"\nplain step, ms (median): {', '.join(plain_ms)}")
     print(f"rounds {({b: max(1, int(r * share)) for b, r in ROUNDS.items()})}; {os.cpu_count()} cores, one used; "
           f"load {load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end; torch {torch.__version__}")  # fmt: skip

@@ -11,7 +11,7 @@ tokens and widths of 64 to 192, the product itself costs less than the Gram matr
 norm, and the weighted sum afterwards less than a second product. It also means that the very
 numbers whose norm was taken are those that are scaled and added: a Gram matrix may lose a norm to
 cancellation, and a norm that is too small is a person clipped too little. Where a unit is a single
-row (heads, and everything above the last attention, for the embedding is the class token) the
+row (everything above the last attention, for the embedding is the class token) the
 gradient is an outer product: two vectors are kept, and the norm is the product of theirs.
 """
 
@@ -27,6 +27,9 @@ from torch import Tensor, nn
 
 from transecg_core.model.encoder import Tokens
 
+LARGE = 1024
+"""Weight matrices of at least so many numbers are kept by themselves; what is smaller shares one array."""
+
 Outer = tuple[Tensor, Tensor]
 """Gradients (U, O, I) as the outer products of (U, O) and (U, I)."""
 
@@ -38,11 +41,11 @@ class UnitGradients:
     Attributes
     ----------
     small
-        Gradients (U, ...) of biases and the like: views of ``block``.
+        Gradients (U, ...) of biases, norms, tokens, small heads: views of ``block``.
     large
-        Gradients (U, ...) of weight matrices.
+        Gradients (U, ...) of large weight matrices.
     outer
-        Gradients of weight matrices where a unit is a single row.
+        Gradients of large weight matrices where a unit is a single row.
     """
 
     small: Mapping[nn.Parameter, Tensor]
@@ -96,6 +99,7 @@ class BookKeeper:
         self._large: dict[nn.Parameter, Tensor] = {}
         self._outer: dict[nn.Parameter, Outer] = {}
         self._norms: list[Tensor] = []
+        self._noted: set[nn.Module] = set()
         self._seen: set[nn.Parameter] = set()
         self._small: dict[nn.Parameter, Tensor] = {}
         self._lowest: list[Tensor] = []
@@ -128,14 +132,14 @@ class BookKeeper:
         finally:
             self._units = 0
             self._large, self._outer, self._norms, self._lowest = {}, {}, [], []
-            self._seen, self._statistics = set(), {}
+            self._noted, self._seen, self._statistics = set(), set(), {}
 
     def _small_room(self) -> tuple[Tensor, dict[nn.Parameter, Tensor]]:
         """Return one array (U, all small parameters), and each one's columns as (U, ...).
 
         Side by side, because two dozen tiny tensors would cost more in calls than in arithmetic.
         """
-        small = [p for own in self._trainable.values() for p in own if not _is_matrix(p)]
+        small = [p for own in self._trainable.values() for p in own if not _is_large(p)]
         sizes = [p.numel() for p in small]
         block = self._room_for(None, (sum(sizes),))
         parts = zip(small, block.split(sizes, dim=1), strict=True)  # type: ignore[no-untyped-call]
@@ -155,26 +159,27 @@ class BookKeeper:
     def _note(self, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if not (self._units and torch.is_grad_enabled()):
             return
+        if layer in self._noted:
+            raise TypeError(f"{type(layer).__name__} is used twice in one pass")
+        self._noted.add(layer)
         if not inputs[0].requires_grad:  # nothing trainable lies below: the backward pass ends here
             self._lowest.append(output)
-        x = inputs[0].detach()
+        held = [inputs[0].detach()]  # given up when used: the graph keeps its hooks to the end of the pass
         if isinstance(layer, nn.LayerNorm):  # the very mean and 1/std (B, T, 1) of the forward pass
             self._statistics[layer] = output.grad_fn._saved_result1, output.grad_fn._saved_result2  # type: ignore[union-attr]
-        output.register_hook(lambda gradient: self._collect(layer, x, gradient))  # type: ignore[no-untyped-call]
+        output.register_hook(lambda gradient: self._collect(layer, held.pop(), gradient))  # type: ignore[no-untyped-call]
 
     def _collect(self, layer: nn.Module, x: Tensor, gradient: Tensor) -> None:
         if not isinstance(layer, Tokens) and _only_first_token(gradient):
-            x, gradient = x[:, :1], gradient[:, :1]
+            x, gradient = x[:, :1].clone(), gradient[:, :1].clone()  # a view would keep all of it
         if layer in self._statistics:
             mean, scale = (t[:, : x.shape[1]] if x.ndim == 3 else t for t in self._statistics[layer])
             x = (x - mean).mul_(scale)
         x_URI = x.reshape(self._units, -1, x.shape[-1])
         g_URO = gradient.reshape(self._units, -1, gradient.shape[-1])
         for p in self._trainable[layer]:
-            if p in self._seen:
-                raise TypeError(f"{type(layer).__name__} is used twice in one pass")
             self._seen.add(p)
-            if not _is_matrix(p):
+            if not _is_large(p):
                 LAYERS[type(layer)](layer, p, x_URI, g_URO, self._small[p])
             elif g_URO.shape[1] == 1:
                 self._keep_outer(p, g_URO[:, 0], x_URI[:, 0])
@@ -198,8 +203,8 @@ def _spans_dimensions(module: nn.Module) -> bool:
     return isinstance(module, nn.LayerNorm) and len(module.normalized_shape) != 1
 
 
-def _is_matrix(p: nn.Parameter) -> bool:
-    return p.ndim == 2
+def _is_large(p: nn.Parameter) -> bool:
+    return p.ndim == 2 and p.numel() >= LARGE
 
 
 def _only_first_token(g_BTD: Tensor) -> bool:
@@ -211,8 +216,10 @@ def _only_first_token(g_BTD: Tensor) -> bool:
 
 
 def _linear(layer: Any, p: nn.Parameter, x_URI: Tensor, g_URO: Tensor, out: Tensor) -> None:
-    if p is layer.weight:
+    if p is layer.weight and out.is_contiguous():
         torch.bmm(g_URO.mT, x_URI, out=out)
+    elif p is layer.weight:
+        out.copy_(torch.bmm(g_URO.mT, x_URI))
     else:
         torch.sum(g_URO, dim=1, out=out)
 

@@ -42,8 +42,11 @@ from transecg_core.training.sampling import PrivateSpec, check_cap, draw_units, 
 
 __all__ = ["PrivateSpec", "PrivateTrainer", "opacus_epsilon", "train_private"]
 
-MAX_WINDOWS_PER_PASS = 256
+MAX_WINDOWS_PER_PASS = 128
 """Larger draws are accumulated in equal passes of at most this many windows, to bound memory."""
+
+LARGEST_WEIGHT = 100.0
+"""In the weights that private training starts from; trained ones stay below 10."""
 
 ROUNDING = 1e-4
 """What float32 may add to one unit's influence on the sum, as a part of the clip norm.
@@ -230,9 +233,24 @@ class PrivateTrainer:
         targets_B = {task: target[rows_B] for task, target in data.targets.items()}
         weight_B = torch.from_numpy(weight_UG.ravel()).to(x_BL.dtype)
         loss, self._optimizer.unit_gradients = self._gradients.backward(
-            lambda: (window_losses(self.model, x_BL, targets_B) * weight_B).sum(), len(groups)
+            lambda: (window_losses(self.model, x_BL, targets_B) * weight_B).sum(), len(rows_UG)
         )
         return loss
+
+
+def check_weights(model: nn.Module) -> None:
+    """Refuse weights that no training leads to, before anything of anybody is looked at.
+
+    They would make rounding errors as large as gradients (see `ROUNDING`).
+
+    Raises
+    ------
+    ValueError
+        If a weight is larger than `LARGEST_WEIGHT`, or not finite.
+    """
+    for name, p in model.named_parameters():
+        if not float(p.detach().abs().amax()) <= LARGEST_WEIGHT:
+            raise ValueError(f"{name} has a weight over {LARGEST_WEIGHT:g}, or none that is a number")
 
 
 def train_private(
@@ -250,6 +268,7 @@ def train_private(
     `lr_schedule` is the rate by step of this call; `seed` as for `PrivateTrainer`. The losses are
     those of the steps that drew somebody and are finite, not noised: outside the guarantee.
     """
+    check_weights(model)
     rate = lr_schedule if callable(lr_schedule) else lr_schedule.__getitem__
     losses = []
     with PrivateTrainer(model, spec, seed=seed, augmentation=augmentation) as trainer:
