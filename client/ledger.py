@@ -112,7 +112,7 @@ class Ledger:
             digest = hashlib.sha256(update).hexdigest()
             draft = Charge(len(charges) + 1, key, mechanism, steps, time.time(), digest, "")
             charge = replace(draft, chain=link(head(charges), draft))
-            ledger_file.insert(db, charge, update)
+            ledger_file.insert(self.path, db, charge, update)
         return charge
 
     def refuse_overspend(

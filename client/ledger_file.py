@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,7 +29,6 @@ _SCHEMA = (
     )""",
     "CREATE TABLE updates (number INTEGER PRIMARY KEY REFERENCES charges, bytes BLOB NOT NULL)",
 )
-_TABLES = {"about", "charges", "updates"}
 _VERSION = "1"
 WAIT_S = 30.0
 """How long a writer waits for another one."""
@@ -172,17 +172,36 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _check_kind(path: Path, db: sqlite3.Connection) -> None:
-    names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not names:
+    found, expected = _objects(db), _expected()
+    if not found:
         raise LedgerTrouble(f"ledger {path}: it is empty, so it was cut or never one; {_DAMAGED}")
-    if not names >= _TABLES:
+    if not {name for _, name, *_ in found} >= {name for _, name, *_ in expected}:
         raise LedgerTrouble(f"ledger {path}: this database is no ledger; name another file")
+    if odd := sorted(found ^ expected, key=repr):  # a trigger could remove a charge as soon as it is made
+        kind, name, *_ = odd[0]
+        raise LedgerTrouble(f"ledger {path}: its {kind} {name!r} is not as it was made; {_DAMAGED}")
     (pages,), (size,) = (db.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
     if path.stat().st_size < pages * size:  # SQLite itself misses a cut within the last page
         raise LedgerTrouble(f"ledger {path}: it is damaged or cut; {_DAMAGED}")
     version = about(db, "version")
     if version != _VERSION:
         raise LedgerTrouble(f"ledger {path}: its version is {version!r}, not {_VERSION!r}; use that software")
+
+
+_Object = tuple[str, str, str, str | None]
+
+
+def _objects(db: sqlite3.Connection) -> frozenset[_Object]:
+    """Return everything that a database consists of: tables, indexes, views and triggers with their SQL."""
+    return frozenset(db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
+
+
+@cache
+def _expected() -> frozenset[_Object]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        for statement in _SCHEMA:
+            db.execute(statement)
+        return _objects(db)
 
 
 def about(db: sqlite3.Connection, key: str) -> str:
@@ -217,8 +236,14 @@ def read_charges(path: Path, db: sqlite3.Connection) -> tuple[Charge, ...]:
     return charges
 
 
-def insert(db: sqlite3.Connection, charge: Charge, update: bytes) -> None:
-    """Add a charge and its update's bytes."""
+def insert(path: Path, db: sqlite3.Connection, charge: Charge, update: bytes) -> None:
+    """Add a charge and its update's bytes, and see that both are there.
+
+    Raises
+    ------
+    LedgerTrouble
+        If they aren't what the file holds now.
+    """
     key, mech = charge.key, charge.mechanism
     db.execute(
         f"INSERT INTO charges VALUES ({', '.join('?' * 14)})",  # noqa: S608  (question marks only)
@@ -229,3 +254,6 @@ def insert(db: sqlite3.Connection, charge: Charge, update: bytes) -> None:
         ),
     )
     db.execute("INSERT INTO updates VALUES (?, ?)", (charge.number, update))
+    stored = db.execute("SELECT bytes FROM updates WHERE number = ?", (charge.number,)).fetchall()
+    if read_charges(path, db)[-1:] != (charge,) or stored != [(update,)]:
+        raise LedgerTrouble(f"ledger {path}: charge {charge.number} was not kept as written; {_DAMAGED}")

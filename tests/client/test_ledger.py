@@ -10,6 +10,7 @@ import pytest
 
 from client import ledger_file
 from client.ledger import START, Budget, Charge, Ledger, Overspend, ReleaseKey, read, verify
+from client.refusal import LedgerTrouble
 from transecg_core.errors import UserError
 from transecg_core.privacy.accounting import Mechanism, epsilon
 
@@ -96,8 +97,8 @@ def test_update_and_charge_commit_together_or_not_at_all(
 
     insert = ledger_file.insert
 
-    def interrupted(db: sqlite3.Connection, charge: Charge, update: bytes) -> None:
-        insert(db, charge, update)
+    def interrupted(path: Path, db: sqlite3.Connection, charge: Charge, update: bytes) -> None:
+        insert(path, db, charge, update)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -220,3 +221,48 @@ def test_another_site_s_ledger_is_refused(ledger: Ledger) -> None:
     with pytest.raises(UserError, match="its site is 'synth-a', not 'synth-b'"):
         ledger.charge(key()._replace(site="synth-b"), PERSON, 40, b"u")
     assert ledger.path.read_bytes() == before
+
+
+FORGETFUL = """CREATE TRIGGER forget AFTER INSERT ON updates BEGIN
+    DELETE FROM updates WHERE number = new.number; DELETE FROM charges WHERE number = new.number; END"""
+CHEAPER = """CREATE TRIGGER cheaper AFTER INSERT ON updates BEGIN
+    UPDATE charges SET sigma = 99 WHERE number = new.number; END"""
+EMPTIED = """CREATE TRIGGER emptied AFTER INSERT ON updates BEGIN
+    UPDATE updates SET bytes = x'' WHERE number = new.number; END"""
+FOREIGN = {
+    "trigger": FORGETFUL,
+    "view": "CREATE VIEW v AS SELECT * FROM charges",
+    "index": "CREATE INDEX i ON charges (sigma)",
+    "table": "CREATE TABLE t (x)",
+    "another constraint": """ALTER TABLE about RENAME TO old;
+        CREATE TABLE about (key TEXT PRIMARY KEY ON CONFLICT REPLACE, value TEXT NOT NULL) WITHOUT ROWID;
+        INSERT INTO about SELECT * FROM old; DROP TABLE old""",
+}
+
+
+@pytest.mark.parametrize("what", sorted(FOREIGN))
+def test_a_ledger_with_anything_but_its_own_schema_is_refused(ledger: Ledger, what: str) -> None:
+    edit(ledger.path, FOREIGN[what])
+    before = ledger.path.read_bytes()
+    for ask in (
+        lambda: verify(ledger.path),
+        lambda: Ledger(ledger.path, "synth-a"),
+        lambda: ledger.charge(key(), PERSON, 40, b"u"),
+    ):
+        with pytest.raises(LedgerTrouble, match="is not as it was made"):
+            ask()
+    assert ledger.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("trigger", [FORGETFUL, CHEAPER, EMPTIED], ids=["forget", "cheaper", "emptied"])
+def test_a_charge_that_is_not_kept_as_written_is_never_committed(
+    ledger: Ledger, trigger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second line: it holds even where the schema isn't looked at."""
+    edit(ledger.path, trigger)
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_file, "_check_kind", lambda *_: None)
+        with pytest.raises(LedgerTrouble, match=r"charge 1 was (not kept as written|altered or removed)"):
+            ledger.charge(key(), PERSON, 40, b"u")
+    edit(ledger.path, f"DROP TRIGGER {trigger.split()[2]}")
+    assert ledger.events() == ()
