@@ -82,7 +82,7 @@ class Ledger:
         stored = b"" if row is None else bytes(row[0])
         if hashlib.sha256(stored).hexdigest() != charge.update_hash:
             raise LedgerTrouble(f"ledger {self.path}: the update of charge {charge.number} was altered; "
-                                "restore a backup")  # fmt: skip
+                                f"{ledger_file.RESTORE}")  # fmt: skip
         return stored
 
     def charge(
@@ -188,13 +188,15 @@ def verify(path: Path, noted_head: str | None = None) -> tuple[Contents, tuple[s
         for number, update in db.execute("SELECT number, bytes FROM updates ORDER BY number"):
             if left.pop(number, None) != hashlib.sha256(update).hexdigest():
                 raise LedgerTrouble(f"ledger {path}: the update of charge {number} was altered, or its charge "
-                                    "removed; restore a backup")  # fmt: skip
+                                    f"removed; {ledger_file.RESTORE}")  # fmt: skip
     if left:
-        raise LedgerTrouble(f"ledger {path}: the update of charge {min(left)} was removed; restore a backup")
+        raise LedgerTrouble(
+            f"ledger {path}: the update of charge {min(left)} was removed; {ledger_file.RESTORE}"
+        )
     heads = [START, *(charge.chain for charge in contents.charges)]
     if noted_head is not None and noted_head not in heads:
         raise LedgerTrouble(f"ledger {path}: the noted head {noted_head[:12]} is not in its chain: charges were cut "
-                            "off or replaced; restore a backup")  # fmt: skip
+                            f"off or replaced; {ledger_file.RESTORE}")  # fmt: skip
     notes = [f"the clock went back before charge {number}" for number in clock_steps_back(contents.charges)]
     if noted_head is not None and noted_head != heads[-1]:
         notes.append(f"{len(heads) - 1 - heads.index(noted_head)} charges since the noted head")

@@ -33,16 +33,20 @@ _VERSION = "1"
 WAIT_S = 30.0
 """How long a writer waits for another one."""
 
+RESTORE = (
+    "restore a backup that `transecg budget verify --head HASH` accepts, HASH being the head noted last; if charges "
+    "are missing from it, stop using this ledger"
+)
+"""An older backup would forget what people have already paid."""
 _REMEDIES = {
     "SQLITE_BUSY": "another process holds it; wait until that run has ended",
     "SQLITE_READONLY": "make the file and its folder writable for this user",
     "SQLITE_CANTOPEN": "give a file in an existing folder that this user may write",
     "SQLITE_PERM": "make the file and its folder writable for this user",
-    "SQLITE_CORRUPT": "it is damaged or cut; restore a backup",
-    "SQLITE_NOTADB": "it is no ledger; name another file or restore a backup",
+    "SQLITE_CORRUPT": f"it is damaged or cut; {RESTORE}",
+    "SQLITE_NOTADB": f"it is no ledger; name another file, or {RESTORE}",
     "SQLITE_FULL": "make room on its disk",
 }
-_DAMAGED = "restore a backup"
 
 
 @contextmanager
@@ -174,15 +178,15 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _check_kind(path: Path, db: sqlite3.Connection) -> None:
     found, expected = _objects(db), _expected()
     if not found:
-        raise LedgerTrouble(f"ledger {path}: it is empty, so it was cut or never one; {_DAMAGED}")
+        raise LedgerTrouble(f"ledger {path}: it is empty, so it was cut or never one; {RESTORE}")
     if not {name for _, name, *_ in found} >= {name for _, name, *_ in expected}:
         raise LedgerTrouble(f"ledger {path}: this database is no ledger; name another file")
     if odd := sorted(found ^ expected, key=repr):  # a trigger could remove a charge as soon as it is made
         kind, name, *_ = odd[0]
-        raise LedgerTrouble(f"ledger {path}: its {kind} {name!r} is not as it was made; {_DAMAGED}")
+        raise LedgerTrouble(f"ledger {path}: its {kind} {name!r} is not as it was made; {RESTORE}")
     (pages,), (size,) = (db.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
     if path.stat().st_size < pages * size:  # SQLite itself misses a cut within the last page
-        raise LedgerTrouble(f"ledger {path}: it is damaged or cut; {_DAMAGED}")
+        raise LedgerTrouble(f"ledger {path}: it is damaged or cut; {RESTORE}")
     version = about(db, "version")
     if version != _VERSION:
         raise LedgerTrouble(f"ledger {path}: its version is {version!r}, not {_VERSION!r}; use that software")
@@ -224,14 +228,14 @@ def read_charges(path: Path, db: sqlite3.Connection) -> tuple[Charge, ...]:
             for row in db.execute("SELECT * FROM charges ORDER BY number")
         )
     except (ValueError, TypeError) as error:
-        raise LedgerTrouble(f"ledger {path}: a charge is not readable ({error}); {_DAMAGED}") from None
+        raise LedgerTrouble(f"ledger {path}: a charge is not readable ({error}); {RESTORE}") from None
     if (position := broken_at(charges)) is not None:
-        raise LedgerTrouble(f"ledger {path}: charge {position} was altered or removed; {_DAMAGED}")
+        raise LedgerTrouble(f"ledger {path}: charge {position} was altered or removed; {RESTORE}")
     site = about(db, "site")
     for charge in charges:
         if charge.key.site != site:
             raise LedgerTrouble(
-                f"ledger {path}: charge {charge.number} is of site '{charge.key.site}', not '{site}'; {_DAMAGED}"
+                f"ledger {path}: charge {charge.number} is of site '{charge.key.site}', not '{site}'; {RESTORE}"
             )
     return charges
 
@@ -256,4 +260,4 @@ def insert(path: Path, db: sqlite3.Connection, charge: Charge, update: bytes) ->
     db.execute("INSERT INTO updates VALUES (?, ?)", (charge.number, update))
     stored = db.execute("SELECT bytes FROM updates WHERE number = ?", (charge.number,)).fetchall()
     if read_charges(path, db)[-1:] != (charge,) or stored != [(update,)]:
-        raise LedgerTrouble(f"ledger {path}: charge {charge.number} was not kept as written; {_DAMAGED}")
+        raise LedgerTrouble(f"ledger {path}: charge {charge.number} was not kept as written; {RESTORE}")

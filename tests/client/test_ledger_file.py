@@ -38,6 +38,9 @@ def refused(path: Path, match: str) -> None:
             ask()
         assert str(path) in str(error.value)
         assert "\n" not in str(error.value)
+        if "restore a backup" in str(error.value):  # an older one would forget charges
+            assert "`transecg budget verify --head HASH` accepts" in str(error.value)
+            assert "if charges are missing from it, stop using this ledger" in str(error.value)
 
 
 @pytest.mark.parametrize("content", [b"not a database" * 100, b""], ids=["text", "empty"])
