@@ -85,8 +85,27 @@ def draw_units(data: TrainingSet, spec: PrivateSpec, source: RandomSource, step:
     return [rows for rows in groups if len(rows)]
 
 
+MIN_ROWS = 32
+"""Least rows of a pass: a small draw is filled up with rows of weight 0.
+
+Matrix kernels take other paths for a few rows, and round otherwise. Who else was drawn must not
+decide how a person's own gradient is rounded: weights can be made that turn a last bit into any
+gradient, and the server makes the weights. From 16 rows on, no such difference was found.
+"""
+
+
 def pad_units(groups: Sequence[np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return row indices and weights (U, G): each unit's mean; padding has weight 0."""
+    """Return row indices and weights (U, G): each unit's mean; padding has weight 0.
+
+    There are more units than groups where these would have fewer than `MIN_ROWS` rows.
+    """
+    missing = max(0, -(-MIN_ROWS // size) - len(groups))
+    rows_UG, weight_UG = _side_by_side(groups, size)
+    filler = np.full((missing, size), rows_UG[0, 0])
+    return np.concatenate([rows_UG, filler]), np.concatenate([weight_UG, np.zeros((missing, size))])
+
+
+def _side_by_side(groups: Sequence[np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray]:
     count_U1 = np.array([len(g) for g in groups])[:, None]
     first_U1 = np.cumsum(count_U1)[:, None] - count_U1
     place_G = np.arange(size)

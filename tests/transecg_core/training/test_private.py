@@ -103,6 +103,10 @@ def test_unit_gradients_equal_a_loop_for_every_trainable_parameter(unit: str, tr
             "encoder.embed.bias",
         } <= set(found)
     assert ("encoder.blocks.0.attn.qkv.weight" in found) == (trainable == "full")
+    assert not any(
+        bool(g[len(groups) :].any()) for g in found.values()
+    )  # what fills a small draw up adds nothing
+    found, norms = {n: g[: len(groups)] for n, g in found.items()}, norms[: len(groups)]
     joint = torch.stack([g.flatten(1).double().norm(dim=1) for g in found.values()]).norm(dim=0)
     torch.testing.assert_close(norms, joint, rtol=2e-6, atol=0.0)
     for name, samples in found.items():
@@ -121,7 +125,7 @@ def test_the_participant_head_is_exact_under_the_window_unit() -> None:
     with trainer(m, spec("window", q=1.0)) as t:
         groups = t.draw(data)
         t._backward(data, groups, 0)
-        found = t._optimizer.unit_gradients.of(m.heads["participant"].weight)
+        found = t._optimizer.unit_gradients.of(m.heads["participant"].weight)[: len(groups)]
     wanted = torch.stack([g["heads.participant.weight"] for g in loop_gradients(m, data, groups)])
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=2e-6)
 
@@ -372,3 +376,34 @@ def test_only_this_module_imports_opacus() -> None:
             if any(name.split(".")[0] == "opacus" for name in names):
                 importers.add(path.relative_to(root).as_posix())
     assert importers == {"training/private.py"}
+
+
+@pytest.mark.parametrize("trainable", ["head", "bitfit", "full"])
+@pytest.mark.parametrize("gone", range(PEOPLE))
+def test_weights_made_to_amplify_rounding_move_nobody_else(trainable: str, gone: int) -> None:
+    """A head row of one large number: the embedding sums to zero, so the logit is rounding error, and nothing else.
+
+    Kernels that round by the number of rows let one person's absence turn everybody else's gradient.
+    """
+    sums = []
+    for data in (cohort(), cohort(without=gone)):
+        m = model(trainable)
+        with torch.no_grad():
+            for head in m.heads.values():
+                head.weight.zero_()
+                head.weight[0] = 1e7
+                head.bias.zero_()
+        before = flat(m)
+        with trainer(m, spec(q=1.0, expected=1.0, windows_per_draw=1)) as t:
+            t.step(data)
+        sums.append(flat(m) - before)
+    assert float((sums[0] - sums[1]).norm()) <= CLIP * (1 + 1e-3)
+
+
+@pytest.mark.parametrize("bad", [101.0, math.nan, math.inf])
+def test_weights_that_no_training_leads_to_are_refused(bad: float) -> None:
+    m = model()
+    with torch.no_grad():
+        m.heads["sex"].weight[0, 0] = bad
+    with pytest.raises(ValueError, match=r"heads\.sex\.weight"):
+        train_private(m, cohort(), spec(), steps=1, lr_schedule=[1e-3], seed=0)

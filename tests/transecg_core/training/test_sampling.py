@@ -11,7 +11,7 @@ import torch
 
 from transecg_core.privacy.noise import SecureSource, SeededSource
 from transecg_core.training.local import TrainingSet
-from transecg_core.training.sampling import PrivateSpec, check_cap, draw_units, pad_units
+from transecg_core.training.sampling import MIN_ROWS, PrivateSpec, check_cap, draw_units, pad_units
 
 PEOPLE = 5
 
@@ -77,8 +77,18 @@ def test_people_in_any_order_are_drawn_with_their_own_windows() -> None:
 
 def test_padding_repeats_the_unit_s_own_first_window_at_weight_zero() -> None:
     rows, weight = pad_units([np.array([4]), np.array([7, 2]), np.array([9, 8, 5])], 3)
-    assert rows.tolist() == [[4, 4, 4], [7, 2, 7], [9, 8, 5]]
-    assert weight.tolist() == [[1, 0, 0], [0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]]
+    assert rows[:3].tolist() == [[4, 4, 4], [7, 2, 7], [9, 8, 5]]
+    assert weight[:3].tolist() == [[1, 0, 0], [0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]]
+
+
+@pytest.mark.parametrize(("units", "size"), [(1, 1), (3, 4), (8, 4), (9, 4), (40, 1), (2, 50)])
+def test_small_draws_are_filled_up_with_weight_zero(units: int, size: int) -> None:
+    rows, weight = pad_units([np.array([u]) for u in range(units)], size)
+    assert rows.shape == weight.shape
+    assert rows.size >= MIN_ROWS
+    assert len(rows) == max(units, -(-MIN_ROWS // size))
+    assert not weight[units:].any()
+    assert weight[:units].sum(axis=1).tolist() == [1.0] * units
 
 
 def test_more_windows_than_the_public_cap_are_refused() -> None:
