@@ -16,8 +16,9 @@ from transecg_core.errors import UserError
 from transecg_core.model.heads import new_site_model
 from transecg_core.privacy.account import sampling
 from transecg_core.privacy.audit.books import idle_site
+from transecg_core.privacy.audit.least import Charges
 from transecg_core.privacy.audit.observe import Seen, watching
-from transecg_core.privacy.audit.recount import Book, Charges
+from transecg_core.privacy.audit.recount import Book
 
 _SITE = "audit"
 _PEOPLE = 40.0

@@ -45,6 +45,13 @@ def test_contradictions_and_misses_stand_out() -> None:
         assert words in text
 
 
+def test_notes_are_printed_and_fail_nothing() -> None:
+    claim = Claim("recount", "site a", 1.0, 0.9, None, (), ("RDP says 1.36, PLD 1",))
+    findings = Findings((claim,), (), ())
+    assert findings.passed
+    assert "Notes\nrecount: RDP says 1.36, PLD 1 (site a)" in render(findings)
+
+
 def test_json_has_what_others_read_and_stays_json() -> None:
     unbounded = Claim("recount", "a run", 1.0, math.inf, None)
     body = json.loads(json.dumps(as_json(Findings((HOLDS, unbounded), (CAUGHT,), (QUIET,))), allow_nan=False))

@@ -13,8 +13,9 @@ import torch
 
 from transecg_core.model.heads import SiteModel, new_site_model
 from transecg_core.privacy.accounting import calibrate_sigma, epsilon
+from transecg_core.privacy.audit.least import Charges
 from transecg_core.privacy.audit.observe import watching
-from transecg_core.privacy.audit.recount import Book, Charges
+from transecg_core.privacy.audit.recount import Book
 from transecg_core.seeds import seed_for
 from transecg_core.signals.schema import WINDOW
 from transecg_core.training.local import MISSING, TrainingSet, TrainLog

@@ -1,26 +1,28 @@
 """Recomputing a claim from the ledger, by other code than made it, and from what an observer saw.
 
-Three accountants compose the ledger's charges: dp-accounting's `PLDAccountant` (which calibration and
-ledger don't use: they build their own distributions), and Opacus' PRV and RDP. PRV must agree with PLD
-within 2 % or its stated error, RDP within [-1 %, +25 %]. Then the observer: more or fewer noisy
-steps than the ledger has, or noise smaller than it says, contradict it whatever it adds up to.
+The claim may not be below `least_epsilon`, which rounds every loss down: right books stay above it at any
+setting. Three accountants then compose the ledger's charges: dp-accounting's `PLDAccountant` (which calibration
+and ledger don't use: they build their own distributions), and Opacus' PRV and RDP. PRV must agree with PLD
+within 2 % or its stated error. RDP is an upper bound and may be far above; below the lower bound it is a
+contradiction. Then the observer: more or fewer noisy steps than the ledger has, or noise smaller than it says,
+contradict it whatever it adds up to.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import dp_accounting
-import numpy as np
 from dp_accounting import NeighboringRelation
 from dp_accounting.dp_event import MixtureOfGaussiansDpEvent
 from dp_accounting.pld import PLDAccountant
-from scipy import stats
 
 from transecg_core.privacy.accounting import Mechanism, Unit
+from transecg_core.privacy.audit.least import Charges, least_epsilon, shifts
 from transecg_core.privacy.audit.observe import Seen
 from transecg_core.privacy.audit.results import Claim
 
@@ -28,13 +30,11 @@ AGREEMENT = 1e-3
 """Part by which two discretised PLDs of the same charges may differ."""
 PRV_BAND, PRV_ERROR = 0.02, 0.011
 """Opacus' PRV adds its stated error of .01 to its estimate."""
+LOOSE = 1.25
+"""RDP above this many times PLD is noted; it contradicts nothing."""
 _WIDTH, _MIXTURE_WIDTH = 1e-3, 1e-2
-"""Grids of the loss: ten times finer moves epsilon by less than a tenth of `AGREEMENT`, and takes minutes."""
-RDP_BAND = (0.99, 1.25)
-LARGEST_BAND_DELTA = 1e-3
-"""RDP is far looser than its band at large deltas; there it is not compared."""
-
-Charges = tuple[tuple[Mechanism, int], ...]
+"""Grids of the loss, as parts of epsilon or at most as they stand; ten times finer takes minutes."""
+_FINEST = 1e-6
 
 
 @dataclass(frozen=True)
@@ -65,25 +65,26 @@ class Book:
 def recount(book: Book) -> Claim:
     """Return what the charges, and the steps and noise that were seen, cost at least.
 
-    The lower bound is the recomputed epsilon less the accountants' disagreement: what the recorded (or
-    observed) steps cost a worst-case person, so nothing below it may be claimed.
+    The lower bound is what the recorded (or observed) steps cost a worst-case person, every loss rounded down,
+    so nothing below it may be claimed and nothing right is below it.
     """
-    charged = pld_epsilon(_merged(book.charges), book.delta, book.unit)
-    found = [*book.problems, *_disagreements(_merged(book.charges), book.delta)]
-    bounds = [charged]
+    charges = _merged(book.charges)
+    disagreements, notes = _others(charges, book.delta)
+    found, bounds = [*book.problems, *disagreements], [least_epsilon(charges, book.delta, book.unit)]
     if book.seen is not None:
         found += _unlike(book.charges, book.seen)
-        bounds.append(pld_epsilon(_merged(_as_seen(book.charges, book.seen)), book.delta, book.unit))
-    return Claim("recount", book.setting, book.claimed, max(bounds) * (1 - AGREEMENT), None, tuple(found))
+        bounds.append(least_epsilon(_merged(_as_seen(book.charges, book.seen)), book.delta, book.unit))
+    return Claim("recount", book.setting, book.claimed, max(bounds), None, tuple(found), notes)
 
 
 @lru_cache(maxsize=64)
 def pld_epsilon(charges: Charges, delta: float, unit: Unit) -> float:
     """Return epsilon by dp-accounting's own accountant, for a window or a person; infinite without noise."""
-    if any(mechanism.sigma == 0 for mechanism, steps in charges if steps):
+    least = least_epsilon(charges, delta, unit)
+    if math.isinf(least):
         return math.inf
     mixture = any(m.unit != unit and m.max_windows > 1 for m, _ in charges)
-    width = _MIXTURE_WIDTH if mixture else _WIDTH
+    width = (_MIXTURE_WIDTH if mixture else _WIDTH) * min(1.0, max(least, _FINEST))
     accountant = PLDAccountant(NeighboringRelation.REPLACE_SPECIAL, width)  # zero-out adjacency
     for mechanism, steps in charges:
         if steps:
@@ -96,34 +97,32 @@ def _event(mechanism: Mechanism, unit: Unit) -> dp_accounting.DpEvent:
         return dp_accounting.PoissonSampledDpEvent(
             mechanism.q, dp_accounting.GaussianDpEvent(mechanism.sigma)
         )
-    count_J = np.arange(mechanism.max_windows + 1)
-    chance_J = stats.binom(mechanism.max_windows, mechanism.q).pmf(count_J)
-    kept = chance_J > 0
-    # A person's windows are drawn one by one: the sum shifts by as many clip norms as were drawn.
-    return MixtureOfGaussiansDpEvent(
-        mechanism.sigma,
-        count_J[kept].astype(float).tolist(),
-        (chance_J[kept] / chance_J[kept].sum()).tolist(),
-    )
+    shift_J, chance_J = shifts(mechanism, unit)
+    return MixtureOfGaussiansDpEvent(mechanism.sigma, shift_J.tolist(), chance_J.tolist())
 
 
 @lru_cache(maxsize=64)
-def _disagreements(charges: Charges, delta: float) -> tuple[str, ...]:
-    """Return where Opacus' accountants leave their bands, mechanism by mechanism, for its own unit."""
+def _others(charges: Charges, delta: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return where Opacus' accountants contradict PLD, and where RDP is loose, by mechanism and its own unit."""
     from transecg_core.training.private import opacus_epsilon  # Opacus takes seconds to import
 
-    out = []
+    problems, notes = [], []
     for mechanism, steps in charges:
-        if mechanism.sigma == 0 or steps == 0 or delta > LARGEST_BAND_DELTA:
+        if mechanism.sigma == 0 or steps == 0:
             continue
-        pld = pld_epsilon(((mechanism, steps),), delta, mechanism.unit)
-        prv = opacus_epsilon(mechanism, steps, delta, "prv")
-        rdp = opacus_epsilon(mechanism, steps, delta, "rdp")
+        one = ((mechanism, steps),)
+        least, pld = least_epsilon(one, delta, mechanism.unit), pld_epsilon(one, delta, mechanism.unit)
+        with warnings.catch_warnings():  # where RDP is loose is said below, with the numbers
+            warnings.filterwarnings("ignore", message="Optimal order is the", category=UserWarning)
+            prv = opacus_epsilon(mechanism, steps, delta, "prv")
+            rdp = opacus_epsilon(mechanism, steps, delta, "rdp")
         if abs(prv - pld) > max(PRV_BAND * pld, PRV_ERROR):
-            out.append(f"PRV says {prv:.4g}, PLD {pld:.4g}: more than 2 % apart")
-        if not RDP_BAND[0] * pld <= rdp <= RDP_BAND[1] * pld:
-            out.append(f"RDP says {rdp:.4g}, PLD {pld:.4g}: outside [-1 %, +25 %]")
-    return tuple(out)
+            problems.append(f"PRV says {prv:.4g}, PLD {pld:.4g}: more than 2 % apart")
+        if rdp < least * (1 - AGREEMENT):
+            problems.append(f"RDP, an upper bound, says {rdp:.4g}; the steps cost at least {least:.4g}")
+        elif rdp > LOOSE * pld:
+            notes.append(f"RDP says {rdp:.4g}, PLD {pld:.4g}: a looser upper bound, no contradiction")
+    return tuple(problems), tuple(notes)
 
 
 def _unlike(charges: Charges, seen: Sequence[Seen]) -> list[str]:

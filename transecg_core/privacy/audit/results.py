@@ -27,6 +27,8 @@ class Claim:
         None where there is no such limit.
     problems
         Contradictions other than a bound above the claim.
+    notes
+        What was found and contradicts nothing.
     """
 
     instrument: Instrument
@@ -35,6 +37,7 @@ class Claim:
     lower_bound: float
     max_attainable: float | None
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:

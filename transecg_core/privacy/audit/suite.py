@@ -7,6 +7,7 @@ draws (0 to 2) and guesses (200 to 211) were chosen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from transecg_core.privacy.audit import books, broken, canaries, mechanism, observe
 from transecg_core.privacy.audit.books import Bookkeeper, keep_books
@@ -93,7 +94,4 @@ def _alarms(instrument: Instrument, results: Sequence[Claim], allowed: float) ->
 
 
 def _named(claim: Claim, noise: str) -> Claim:
-    return Claim(
-        claim.instrument, f"{claim.setting}; {noise}", claim.claimed, claim.lower_bound, claim.max_attainable,
-        claim.problems,
-    )  # fmt: skip
+    return replace(claim, setting=f"{claim.setting}; {noise}")

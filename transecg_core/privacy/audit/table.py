@@ -23,6 +23,9 @@ def render(findings: Findings) -> str:
     problems = [f"{c.instrument}: {problem} ({c.setting})" for c in findings.claims for problem in c.problems]
     if problems:
         parts.append("\n".join(["Contradictions", *problems]))
+    notes = [f"{c.instrument}: {note} ({c.setting})" for c in findings.claims for note in c.notes]
+    if notes:
+        parts.append("\n".join(["Notes", *notes]))
     if findings.controls:
         controls = [("negative control", "instrument", "caught", "seeds")]
         controls += [
