@@ -32,6 +32,8 @@ _SCHEMA = (
 _VERSION = "1"
 WAIT_S = 30.0
 """How long a writer waits for another one."""
+_ATTEMPTS = 5
+"""How often a reader looks again when a writer mends the file meanwhile."""
 
 RESTORE = (
     "restore a backup that `transecg budget verify --head HASH` accepts, HASH being the head noted last; if charges "
@@ -139,7 +141,8 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Yield a connection that sees one state of the ledger and changes, makes and locks nothing for long.
 
     A writer that was killed while it committed leaves a journal, and SQLite wants to write before it
-    reads; then a private copy is read, in which the interrupted commit is undone.
+    reads; then a private copy is read, in which the interrupted commit is undone. The state may be a past
+    one as soon as it is read: whoever spends asks again inside `writing`.
 
     Raises
     ------
@@ -150,23 +153,45 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         stack.enter_context(explained(path))
         if not path.is_file():
             raise LedgerTrouble(f"ledger {path}: no such file; give the path of a ledger")
+        yield _opened(path, stack)
+
+
+def _opened(path: Path, stack: ExitStack) -> sqlite3.Connection:
+    for attempt in range(_ATTEMPTS):
         db = stack.enter_context(closing(_connect(path, "ro")))
         try:
-            db.execute("BEGIN")
-            _check_kind(path, db)
+            return _begun(path, db)
         except sqlite3.OperationalError as error:
-            if not path.with_name(path.name + "-journal").exists() or "locked" in str(error):
+            if "locked" in str(error) or attempt == _ATTEMPTS - 1:
                 raise
-            copy = _copied(path, Path(stack.enter_context(TemporaryDirectory())))
-            db = stack.enter_context(closing(_connect(copy, "rw")))
-            db.execute("BEGIN")
-            _check_kind(path, db)
-        yield db
+        db.close()
+        copy = _copied(path, Path(stack.enter_context(TemporaryDirectory())))
+        if copy is not None:
+            return _begun(path, stack.enter_context(closing(_connect(copy, "rw"))))
+    raise AssertionError("the last attempt returns or raises")
 
 
-def _copied(path: Path, folder: Path) -> Path:
-    for name in (path.name + "-journal", path.name):  # the journal first: undoing twice does no harm
-        shutil.copyfile(path.with_name(name), folder / name)
+def _begun(path: Path, db: sqlite3.Connection) -> sqlite3.Connection:
+    db.execute("BEGIN")
+    _check_kind(path, db)
+    return db
+
+
+def _copied(path: Path, folder: Path) -> Path | None:
+    """Copy a ledger and its journal; None if that journal did not last, so that they may not belong together.
+
+    A journal that is the same before and after was there all the while (each has a random number of its own), so
+    at most somebody was undoing the same commit, and undoing twice does no harm.
+    """
+    journal = path.with_name(path.name + "-journal")
+    try:
+        before = journal.read_bytes()
+        shutil.copyfile(path, folder / path.name)
+        if journal.read_bytes() != before:
+            return None
+    except FileNotFoundError:
+        return None
+    (folder / journal.name).write_bytes(before)
     return folder / path.name
 
 

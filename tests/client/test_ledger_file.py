@@ -182,6 +182,24 @@ def test_a_writer_killed_mid_transaction_leaves_the_ledger_as_it_was(ledger: Led
     assert len(verify(ledger.path)[0].charges) == 2
 
 
+def test_a_reader_that_copies_while_a_writer_mends_and_charges_sees_the_charge(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old journal applied to a newer file would undo a commit that stands."""
+    subprocess.run([sys.executable, "-c", KILLED, str(ledger.path)], cwd=ROOT)
+    copyfile, copies = shutil.copyfile, []
+
+    def overtaken(source: Path, target: Path) -> None:
+        if source == ledger.path and not copies:
+            copies.append(target)
+            Ledger(ledger.path, "synth-a").charge(KEY._replace(round=2), PERSON, 40, b"u")
+        copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", overtaken)
+    assert [charge.key.round for charge in verify(ledger.path)[0].charges] == [1, 2]
+    assert len(copies) == 1
+
+
 TWO = """
 import sys
 from pathlib import Path
