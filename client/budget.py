@@ -6,6 +6,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors.torch import save
@@ -16,6 +17,7 @@ from client.admission import lifetime_budget
 from client.ledger import Budget, Ledger, ReleaseKey
 from client.order import Order
 from client.policy import LIFETIME_DELTA
+from client.refusal import ChargedAlready
 from client.site import Node, inside_simulation
 from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
@@ -86,8 +88,8 @@ def charge_unbounded(
         return None
     ledger, update = open_ledger(node, cfg, order), packed(shared)
     key = ReleaseKey(order.run, order.round, order.site, code_hash(), hashlib.sha256(update).hexdigest())
-    if ledger.lookup(key) is None:
-        limits = [] if node.policy is None else [lifetime_budget(node.policy)]  # which no such round fits
+    limits = [] if node.policy is None else [lifetime_budget(node.policy)]  # which no such round fits
+    with suppress(ChargedAlready):  # the key names these very bytes
         ledger.charge(key, Mechanism("participant", 1.0, 0.0, 1), 1, update, limits)
     return lifetime(node, cfg, ledger)
 

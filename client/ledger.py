@@ -22,7 +22,7 @@ from pathlib import Path
 
 from client import ledger_file, spending
 from client.chain import START, Charge, ReleaseKey, clock_steps_back, head, link
-from client.refusal import LedgerTrouble, Overspend
+from client.refusal import ChargedAlready, LedgerTrouble, Overspend
 from client.spending import Budget
 from transecg_core.privacy.accounting import Mechanism
 
@@ -66,7 +66,12 @@ class Ledger:
         self.events()
 
     def lookup(self, key: ReleaseKey | tuple[str, int, str, str, str]) -> bytes | None:
-        """Return the stored bytes of a release that was already charged, to send them again.
+        """Return the stored bytes of a release that was already charged, to send them again; None if it wasn't."""
+        found = self.stored(key)
+        return None if found is None else found[1]
+
+    def stored(self, key: ReleaseKey | tuple[str, int, str, str, str]) -> tuple[Charge, bytes] | None:
+        """Return a release that was already charged: what it cost, and its stored bytes.
 
         Raises
         ------
@@ -83,7 +88,7 @@ class Ledger:
         if hashlib.sha256(stored).hexdigest() != charge.update_hash:
             raise LedgerTrouble(f"ledger {self.path}: the update of charge {charge.number} was altered; "
                                 f"{ledger_file.RESTORE}")  # fmt: skip
-        return stored
+        return charge, stored
 
     def charge(
         self, key: ReleaseKey, mechanism: Mechanism, steps: int, update: bytes, budgets: Sequence[Budget] = ()
@@ -96,8 +101,10 @@ class Ledger:
         ------
         Overspend
             If a budget would be exceeded.
+        ChargedAlready
+            If this key was charged before: resend what is `stored`.
         LedgerTrouble
-            If this key was charged before (resend what `lookup` returns), is of another site, or the file fails.
+            If the key is of another site, or the file fails.
         """
         if key.site != self.site:
             raise LedgerTrouble(
@@ -106,7 +113,9 @@ class Ledger:
         with ledger_file.writing(self.path) as db:
             charges = self._charges(db)
             if any(charge.key == key for charge in charges):
-                raise LedgerTrouble(f"ledger {self.path}: {key} is charged already; resend its stored update")
+                raise ChargedAlready(
+                    f"ledger {self.path}: {key} is charged already; resend its stored update"
+                )
             for budget in budgets:
                 spending.refuse_overspend(charges, key.run_id, mechanism, steps, budget)
             digest = hashlib.sha256(update).hexdigest()

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from client.admission import refuse_unaffordable
 from client.budget import budgets, charge_unbounded, digest, lifetime, open_ledger, packed, rounds_left
-from client.ledger import ReleaseKey
+from client.ledger import Charge, ReleaseKey
 from client.order import Order
+from client.refusal import ChargedAlready
 from client.site import Node, inside_simulation
 from transecg_core.config import RunConfig
 from transecg_core.model.heads import SiteModel, shared_state
@@ -28,13 +29,15 @@ class PrivateResult:
     """What a private round yields.
 
     ``local`` (the participant head) stays at the site; the ledger stores it beside the update, so that
-    a repeated round restores both. ``lifetime`` is (person epsilon, charges) of a ledger that outlives the run.
+    a repeated round restores both. ``mechanism`` ran for ``steps``, as charged.
+    ``lifetime`` is (person epsilon, charges) of a ledger that outlives the run.
     """
 
     shared: Mapping[str, Tensor]
     local: Mapping[str, Tensor]
     log: TrainLog
     mechanism: Mechanism
+    steps: int
     lifetime: tuple[float, int] | None
 
 
@@ -60,21 +63,33 @@ def train_privately(
     if not guaranteed(cfg):  # the reference arm: nothing to charge, unless the ledger is for life
         log = _train(cfg, node, model, data, order, mechanism, counts, "")
         shared, local = _parted(model.state_dict(), names)
-        return PrivateResult(shared, local, log, mechanism, charge_unbounded(node, cfg, order, shared))
+        life = charge_unbounded(node, cfg, order, shared)
+        return PrivateResult(shared, local, log, mechanism, cfg.steps, life)
     ledger = open_ledger(node, cfg, order)
     weights_hash = digest(shared_state(model))
     key = ReleaseKey(order.run, order.round, order.site, code_hash(), weights_hash)
-    stored = ledger.lookup(key)
-    if stored is not None:  # asked again for the same round: the same bytes, no new charge
-        shared, local = _parted(load(stored), names)
-        return PrivateResult(shared, local, TrainLog(()), mechanism, lifetime(node, cfg, ledger))
+    if (stored := ledger.stored(key)) is not None:  # asked again: the same bytes, no new charge
+        return _resent(stored, names, lifetime(node, cfg, ledger))
     limits = budgets(node, cfg, mechanism.unit)
     ledger.refuse_overspend(order.run, mechanism, cfg.steps, limits)
     refuse_unaffordable(node, cfg, ledger, order.run, mechanism, rounds_left(cfg, order, ledger))
     log = _train(cfg, node, model, data, order, mechanism, counts, weights_hash)
     shared, local = _parted(model.state_dict(), names)
-    ledger.charge(key, mechanism, cfg.steps, packed({**shared, **local}), limits)
-    return PrivateResult(shared, local, log, mechanism, lifetime(node, cfg, ledger))
+    try:
+        ledger.charge(key, mechanism, cfg.steps, packed({**shared, **local}), limits)
+    except ChargedAlready:  # the same order, asked twice at once: what was charged is what may be sent
+        if (stored := ledger.stored(key)) is None:
+            raise
+        return _resent(stored, names, lifetime(node, cfg, ledger))
+    return PrivateResult(shared, local, log, mechanism, cfg.steps, lifetime(node, cfg, ledger))
+
+
+def _resent(
+    stored: tuple[Charge, bytes], names: Collection[str], life: tuple[float, int] | None
+) -> PrivateResult:
+    charge, update = stored
+    shared, local = _parted(load(update), names)
+    return PrivateResult(shared, local, TrainLog(()), charge.mechanism, charge.steps, life)
 
 
 def _parted(

@@ -33,3 +33,7 @@ class LedgerTrouble(Refusal):
 
     def __init__(self, message: str) -> None:
         super().__init__("ledger: not usable", message)
+
+
+class ChargedAlready(LedgerTrouble):
+    """The release was charged before: its stored bytes are the ones to send."""

@@ -72,7 +72,7 @@ def train_round(
     from client.private_round import train_privately  # Opacus takes seconds to import
 
     done = train_privately(cfg, node, model, data, order, public_counts(cfg, site.people))
-    mechanism = (done.mechanism.q, done.mechanism.sigma, cfg.steps)
+    mechanism = (done.mechanism.q, done.mechanism.sigma, done.steps)
     return Result(done.shared, done.local, tasks, done.log, mechanism, done.lifetime)
 
 

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from client import private_round
 from client.app import admit
 from client.budget import charge_unbounded, digest, lifetime, open_ledger
 from client.ledger import Ledger, Overspend, verify
@@ -22,7 +24,7 @@ from client.private_round import train_privately
 from client.site import Node
 from transecg_core.config import RunConfig, parse
 from transecg_core.model.heads import SiteModel, new_site_model, shared_state
-from transecg_core.training.local import TrainingSet
+from transecg_core.training.local import TrainingSet, TrainLog
 
 ROOT = Path(__file__).resolve().parents[2]
 PEOPLE = 20
@@ -80,6 +82,40 @@ def test_a_retry_sends_the_stored_bytes_without_a_new_charge(tmp_path: Path) -> 
     assert digest(first.shared) == digest(again.shared)
     assert again.lifetime is not None
     assert again.lifetime[1] == 1
+
+
+def test_a_resend_reports_what_was_charged_not_what_the_run_says_now(tmp_path: Path) -> None:
+    here, weaker = node(tmp_path, 8.0), config(target_epsilon=8.0, local_steps=3)
+    first = train_privately(config(), here, model(), data(), order("1"), COUNTS)
+    again = train_privately(weaker, here, model(), data(), order("1"), COUNTS)
+    (charge,) = verify(tmp_path / "ledger.sqlite")[0].charges
+    assert (
+        (again.mechanism, again.steps) == (first.mechanism, first.steps) == (charge.mechanism, charge.steps)
+    )
+    (another := tmp_path / "another").mkdir()
+    other = train_privately(weaker, node(another, 8.0), model(), data(), order("1"), COUNTS)
+    assert (other.mechanism, other.steps) != (
+        first.mechanism,
+        first.steps,
+    )  # it would have been another round
+
+
+def test_the_same_order_twice_at_once_is_charged_once_and_sends_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one trains, its twin is trained, charged and sent; the noise of the two differs."""
+    here, train, twins = node(tmp_path, 8.0), private_round._train, []
+
+    def overtaken(*arguments: Any) -> TrainLog:
+        if not twins:
+            twins.append(None)
+            twins[0] = train_privately(config(), here, model(), data(), order("1"), COUNTS)
+        return train(*arguments)
+
+    monkeypatch.setattr(private_round, "_train", overtaken)
+    late = train_privately(config(), here, model(), data(), order("1"), COUNTS)
+    assert digest(late.shared) == digest(twins[0].shared)
+    assert len(verify(tmp_path / "ledger.sqlite")[0].charges) == 1
 
 
 def test_the_last_round_can_be_asked_again_though_nothing_more_would_fit(tmp_path: Path) -> None:
