@@ -15,7 +15,7 @@ from flwr.clientapp import ClientApp
 from torch import Tensor
 
 from client.admission import planned, refuse_by_policy, refuse_few_people, refuse_unaffordable
-from client.budget import open_ledger, rounds_left
+from client.budget import charge_description, digest, open_ledger, refuse_round, release_key, rounds_left
 from client.order import Order
 from client.refusal import Refusal
 from client.round import train_round
@@ -83,19 +83,30 @@ def describe(message: Message, context: Context) -> RecordDict:
     tasks = ",".join(available_tasks(cfg, site))
     reply = releasable(cfg, node, {"site": order.site, "people": site.people, "tasks": tasks})
     reply["facts"] = json.dumps(facts)
+    if not guaranteed(cfg):
+        charge_description(node, cfg, order, json.dumps(reply, sort_keys=True).encode())
     return RecordDict({"reply": ConfigRecord(reply)})
 
 
-def admit(node: Node, cfg: RunConfig, order: Order) -> None:
-    """Refuse a run that an institution's policy, ledger or lifetime budget rules out, before a record is read.
+def admit(node: Node, cfg: RunConfig, order: Order, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Refuse a run that an institution's policy, ledger or budget rules out, before a record is read.
 
     Without a guarantee the description's counts would be exact; the server alone must not decide that.
+
+    Parameters
+    ----------
+    weights
+        In a round, what the server sent. What was released for them before is answered from the ledger, though
+        nothing more would fit.
     """
     refuse_by_policy(node, cfg)
     if node.ledger is None or node.site != order.site:
         return
     ledger = open_ledger(node, cfg, order)
-    if node.policy is not None:
+    if weights is not None and guaranteed(cfg):
+        if ledger.lookup(release_key(order, digest(weights))) is None:
+            refuse_round(node, applied(cfg), order, ledger, planned(node, cfg))
+    elif node.policy is not None:
         refuse_unaffordable(node, cfg, ledger, order.run, planned(node, cfg), rounds_left(cfg, order, ledger))
 
 
@@ -104,12 +115,13 @@ def admit(node: Node, cfg: RunConfig, order: Order) -> None:
 def train(message: Message, context: Context) -> RecordDict:
     """Train one round on one site; the participant head stays in this node's state."""
     node, cfg, order = read_node(context.node_config), parse(context.run_config), order_of(message)
-    refuse_by_policy(node, cfg)
+    weights = arrays(message.content, "weights")
+    admit(node, cfg, order, weights)
     site = open_node_site(node, cfg, order.site)
     refuse_few_people(node, site)
     key = f"local-{order.site}"  # by site, never by node: a restarted node has another id
     local = arrays(context.state, key) if key in context.state else {}
-    result = train_round(applied(cfg), node, site, order, arrays(message.content, "weights"), local)
+    result = train_round(applied(cfg), node, site, order, weights, local)
     if result.local:
         context.state[key] = ArrayRecord(dict(result.local))
     facts: dict[str, Any] = {"site": order.site, "round": order.round, "tasks": ",".join(result.tasks)}

@@ -7,13 +7,14 @@ import logging
 import math
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import save
 from torch import Tensor
 
 from client import spending
-from client.admission import lifetime_budget
+from client.admission import lifetime_budget, refuse_unaffordable
 from client.ledger import Budget, Ledger, ReleaseKey
 from client.order import Order
 from client.policy import LIFETIME_DELTA
@@ -25,6 +26,8 @@ from transecg_core.privacy.accounting import Mechanism, Unit
 from transecg_core.report.manifest import code_hash
 
 logger = logging.getLogger("transecg")
+_UNBOUNDED = Mechanism("participant", 1.0, 0.0, 1)
+"""What has no noise; its epsilon is infinite."""
 
 
 def ledger_path(node: Node, cfg: RunConfig, order: Order) -> Path:
@@ -80,6 +83,35 @@ def budgets(node: Node, cfg: RunConfig, unit: Unit) -> list[Budget]:
     return [run] if node.policy is None else [run, lifetime_budget(node.policy)]
 
 
+def release_key(order: Order, input_hash: str) -> ReleaseKey:
+    """Return what makes this order's release the same release: run, round, site, code and input."""
+    return ReleaseKey(order.run, order.round, order.site, code_hash(), input_hash)
+
+
+def refuse_round(node: Node, cfg: RunConfig, order: Order, ledger: Ledger, mechanism: Mechanism) -> None:
+    """Refuse a round that would overspend the run's or the lifetime's budget, or whose run could not finish.
+
+    Raises
+    ------
+    Refusal
+        Before training; the charge itself is checked again.
+    """
+    ledger.refuse_overspend(order.run, mechanism, cfg.steps, budgets(node, cfg, mechanism.unit))
+    refuse_unaffordable(node, cfg, ledger, order.run, mechanism, rounds_left(cfg, order, ledger))
+
+
+def charge_description(node: Node, cfg: RunConfig, order: Order, reply: bytes) -> None:
+    """Write exact counts that an institution is about to tell into its ledger, once per run.
+
+    From now on its lifetime epsilon is infinite, as after a round without a guarantee.
+    """
+    if node.ledger is None:
+        return
+    key = release_key(replace(order, round=0), "description")
+    with suppress(ChargedAlready):
+        open_ledger(node, cfg, order).charge(key, _UNBOUNDED, 1, reply)
+
+
 def charge_unbounded(
     node: Node, cfg: RunConfig, order: Order, shared: Mapping[str, Tensor]
 ) -> tuple[float, int] | None:
@@ -87,10 +119,10 @@ def charge_unbounded(
     if not keeps_lifetime(node, cfg):
         return None
     ledger, update = open_ledger(node, cfg, order), packed(shared)
-    key = ReleaseKey(order.run, order.round, order.site, code_hash(), hashlib.sha256(update).hexdigest())
+    key = release_key(order, hashlib.sha256(update).hexdigest())
     limits = [] if node.policy is None else [lifetime_budget(node.policy)]  # which no such round fits
     with suppress(ChargedAlready):  # the key names these very bytes
-        ledger.charge(key, Mechanism("participant", 1.0, 0.0, 1), 1, update, limits)
+        ledger.charge(key, _UNBOUNDED, 1, update, limits)
     return lifetime(node, cfg, ledger)
 
 

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from safetensors.torch import load
 from torch import Tensor
 
-from client.admission import refuse_unaffordable
-from client.budget import budgets, charge_unbounded, digest, lifetime, open_ledger, packed, rounds_left
-from client.ledger import Charge, ReleaseKey
+from client.budget import (
+    budgets,
+    charge_unbounded,
+    digest,
+    lifetime,
+    open_ledger,
+    packed,
+    refuse_round,
+    release_key,
+)  # fmt: skip
+from client.ledger import Charge
 from client.order import Order
 from client.refusal import ChargedAlready
 from client.site import Node, inside_simulation
@@ -18,7 +26,6 @@ from transecg_core.config import RunConfig
 from transecg_core.model.heads import SiteModel, shared_state
 from transecg_core.privacy.account import guaranteed, planned_mechanism, sampling
 from transecg_core.privacy.accounting import Mechanism
-from transecg_core.report.manifest import code_hash
 from transecg_core.seeds import seed_for
 from transecg_core.training.local import TrainingSet, TrainLog, cosine
 from transecg_core.training.private import PrivateSpec, train_private
@@ -67,16 +74,16 @@ def train_privately(
         return PrivateResult(shared, local, log, mechanism, cfg.steps, life)
     ledger = open_ledger(node, cfg, order)
     weights_hash = digest(shared_state(model))
-    key = ReleaseKey(order.run, order.round, order.site, code_hash(), weights_hash)
+    key = release_key(order, weights_hash)
     if (stored := ledger.stored(key)) is not None:  # asked again: the same bytes, no new charge
         return _resent(stored, names, lifetime(node, cfg, ledger))
-    limits = budgets(node, cfg, mechanism.unit)
-    ledger.refuse_overspend(order.run, mechanism, cfg.steps, limits)
-    refuse_unaffordable(node, cfg, ledger, order.run, mechanism, rounds_left(cfg, order, ledger))
+    refuse_round(node, cfg, order, ledger, mechanism)
     log = _train(cfg, node, model, data, order, mechanism, counts, weights_hash)
     shared, local = _parted(model.state_dict(), names)
     try:
-        ledger.charge(key, mechanism, cfg.steps, packed({**shared, **local}), limits)
+        ledger.charge(
+            key, mechanism, cfg.steps, packed({**shared, **local}), budgets(node, cfg, mechanism.unit)
+        )
     except ChargedAlready:  # the same order, asked twice at once: what was charged is what may be sent
         if (stored := ledger.stored(key)) is None:
             raise

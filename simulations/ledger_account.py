@@ -22,6 +22,8 @@ class RunAccount:
 
     Attributes
     ----------
+    rounds
+        Rounds charged; a description without a guarantee is charged as round 0, which is none.
     settings
         Distinct mechanisms with the steps that each ran, in order of first use.
     epsilon_person, epsilon_window
@@ -89,7 +91,7 @@ def _run(run: str, charges: Sequence[Charge], delta: float) -> RunAccount:
     window, person = spent(charges, delta)
     times = [charge.unix_time for charge in charges]
     return RunAccount(
-        run, len({charge.key.round for charge in charges}), len(charges), sum(settings.values()),
+        run, len({charge.key.round for charge in charges} - {0}), len(charges), sum(settings.values()),
         tuple(settings.items()), person, window, min(times), max(times),
     )  # fmt: skip
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from flwr.app import ConfigRecord, Context, Message, RecordDict
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from client import app
 from client.admission import refuse_by_policy, refuse_few_people, refuse_unaffordable
+from client.budget import digest, release_key
 from client.ledger import Ledger, ReleaseKey
+from client.order import Order
 from client.policy import Policy
 from client.refusal import Refusal
 from client.site import Node
@@ -100,6 +104,10 @@ def test_every_refusal_is_declared() -> None:
     assert {code for _, code, _ in RULES} < set(REFUSALS)
 
 
+WEIGHTS = {"w": torch.ones(2, 3), "b": torch.zeros(4)}
+"""No model's, but all that a release is known by."""
+
+
 @pytest.fixture
 def declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """An institution's node config; whoever reads its data fails the test."""
@@ -114,6 +122,8 @@ def ask(kind: str, declared: dict[str, object], **options: object) -> dict[str, 
     run = defaults() | ASKED | {key.replace("_", "-"): value for key, value in options.items()}
     context = Context(1, 2, declared, RecordDict(), run)  # type: ignore[arg-type]
     content = RecordDict({"order": ConfigRecord({"site": "clinic", "round": 0 if kind == "describe" else 1})})
+    if kind == "train":
+        content["weights"] = ArrayRecord(WEIGHTS)
     message = Message(content, dst_node_id=2, message_type="train" if kind == "train" else f"query.{kind}")
     return dict(getattr(app, kind)(message, context).content["reply"])  # type: ignore[arg-type]
 
@@ -143,12 +153,50 @@ def test_the_server_hears_the_rule_s_name_and_no_value(
     assert code == "budget: guarantee" or any(text in caplog.text for text in ("77.5", "=70", "min-sigmaa"))
 
 
+@pytest.mark.parametrize("kind", ["describe", "train"])
 def test_the_whole_run_is_measured_against_the_lifetime_before_the_data_are_read(
-    declared: dict[str, object], caplog: pytest.LogCaptureFixture
+    declared: dict[str, object], kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     Path(str(declared["policy"])).write_text("max-lifetime-epsilon = 7.5")
-    assert ask("describe", declared) == {"error": "budget: lifetime; the site's own log says why"}
+    assert ask(kind, declared) == {"error": "budget: lifetime; the site's own log says why"}
     assert "of 5 rounds would fit" in caplog.text
+
+
+@pytest.mark.parametrize(("fits", "reply"), [(False, "budget: run"), (True, "site: not able")])
+def test_a_round_that_was_charged_is_not_measured_again(
+    declared: dict[str, object], fits: bool, reply: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its stored bytes are paid for; other weights for the same round are a new release."""
+    spent, known = Mechanism("participant", 1.0, 0.5, 48), digest(WEIGHTS)
+    ledger = Ledger(Path(str(declared["ledger"])), "clinic")
+    ledger.charge(release_key(Order("clinic", 1, "1", None), known if fits else "other"), spent, 9, b"u")
+    Path(str(declared["policy"])).write_text("max-lifetime-epsilon = 9")
+    read: list[object] = []
+    monkeypatch.setattr(app, "open_node_site", lambda *a: (read.append(a), 1 / 0))
+    assert ask("train", declared) == {"error": f"{reply}; the site's own log says why"}
+    assert bool(read) == fits
+
+
+def test_exact_counts_make_the_lifetime_infinite_once_per_run(
+    declared: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a policy that is added later would begin with a clean lifetime."""
+    person = SimpleNamespace(data=SimpleNamespace(person_P=("a", "b")), people=40)
+    monkeypatch.setattr(app, "open_node_site", lambda *_: person)
+    monkeypatch.setattr(app, "describe_site", lambda *_, **__: {"windows": 1234})
+    monkeypatch.setattr(app, "available_tasks", lambda *_: ("sex",))
+    free = {key: value for key, value in declared.items() if key != "policy"} | {"max-epsilon": "none"}
+    ledger = Ledger(Path(str(declared["ledger"])), "clinic")
+    for _ in range(2):
+        assert "facts" in ask("describe", free, tasks="auto")
+    assert ledger.events() == ()  # under a guarantee nothing exact is told
+    for _ in range(2):
+        assert "1234" in str(ask("describe", free, privacy="none", tasks="auto")["facts"])
+    (charge,) = ledger.events()
+    assert (charge.key.run_id, charge.key.round, charge.key.input_hash) == ("1", 0, "description")
+    assert ledger.spent(1e-5)[1] == math.inf
+    Path(str(declared["policy"])).write_text("max-lifetime-epsilon = 9")
+    assert ask("describe", declared) == {"error": "budget: lifetime; the site's own log says why"}
 
 
 def test_a_ledger_that_cannot_be_used_is_said_before_the_data_are_read(declared: dict[str, object]) -> None:

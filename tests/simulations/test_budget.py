@@ -79,6 +79,14 @@ def test_an_unbounded_round_is_said_in_words_and_null(tmp_path: Path) -> None:
     json.dumps(data, allow_nan=False)
 
 
+def test_a_description_that_was_charged_is_no_round(tmp_path: Path) -> None:
+    free = Mechanism("participant", 1.0, 0.0, 1)
+    path = fill(tmp_path / "l.sqlite", ("1", free))
+    Ledger(path, "synth-a").charge(ReleaseKey("1", 0, "synth-a", "code", "description"), free, 1, b"{}")
+    (run,) = account(read(path), DELTA).runs
+    assert (run.rounds, run.charges) == (2, 3)
+
+
 def test_a_window_run_shows_both_epsilons(tmp_path: Path) -> None:
     (run,) = account(read(fill(tmp_path / "l.sqlite", ("1", WINDOW))), DELTA).runs
     assert run.epsilon_window == epsilon([(WINDOW, 10)], DELTA)
