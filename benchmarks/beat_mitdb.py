@@ -249,15 +249,13 @@ def report(outcomes: Mapping[str, Mapping[str, Sequence[Outcome]]], costs: Mappi
         )
         for arm in ARMS:
             own = outcomes[arm][name]
-            columns = [
-                str(compared(own)),
-                *(str(compared(own, outcomes[ref][name])) for ref in ("matched", "best")),
-            ]
+            others = (None, outcomes["matched"][name], outcomes["best"][name])
+            columns = " | ".join(str(compared(own, other)) for other in others)
             hits, totals = (
                 np.stack([getattr(o, k).sum(axis=0) for o in own]) for k in ("hits_PC", "totals_PC")
             )
             recalls = "/".join(f"{recall:.2f}" for recall in (hits / totals).mean(axis=0))
-            print(f"{arm:<24} {recalls} | {' | '.join(columns)} | {_cost(costs[arm])}")
+            print(f"{arm:<24} {recalls} | {columns} | {_cost(costs[arm])}")
         learned = compared(outcomes["DP participant"][name], outcomes["noise only"][name])
         print(f"{name}: DP participant - noise only {learned}")
         difference = compared(outcomes["DP window"][name], outcomes["matched"][name])
@@ -281,9 +279,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data-root", type=Path, required=True, help="folder that holds mitdb/")
-    parser.add_argument(
-        "--cap", type=int, default=400, help="most windows a person trains with (window unit)"
-    )
+    parser.add_argument("--cap", type=int, default=400, help="most windows of a person (window unit)")
     parser.add_argument("--patch", type=int, default=5, choices=(5, 10))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     args = parser.parse_args()
