@@ -6,21 +6,18 @@ on the same thread. Every round takes each kind of step once, in an order that r
 between two steps of one round, in CPU time of the thread. The learning rate is 0, which costs the
 same and keeps the weights equal.
 
-Memory: in a forked child, the peak of the resident set over three steps, less what was resident
-before them (model, data and libraries; one step of two windows has been taken).
+Memory: the peak of what torch's allocator holds of the tensors made in three steps, the first included
+(gradients, activations, optimizer state, buffers); model and data come on top of either. It is counted
+by torch's profiler, allocation by allocation, so it is the same at every run.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import resource
 import time
 from collections.abc import Callable
 from functools import partial
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,7 +81,7 @@ def private_step(data: TrainingSet, trainable: str, unit: Any, seed: int | None)
     trainer = PrivateTrainer(
         model(trainable), spec, seed=seed, make_optimizer=lambda m: optimizer_for(m, 0.0)
     )
-    return lambda: trainer.step(data)
+    return partial(trainer.step, data)
 
 
 def steps(data: TrainingSet, trainable: str) -> dict[str, Step]:
@@ -113,39 +110,21 @@ def times(kinds: dict[str, Step], rounds: int) -> dict[str, np.ndarray]:
     return {**found, "plain": found.get("plain", found["plain full"])}
 
 
-def resident() -> int:
-    """Return the bytes that this process has resident."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _peak(make: Callable[[TrainingSet], Step], batch: int, answer: Connection) -> None:
-    make(windows(2 * PER_PERSON))()
-    step = make(windows(batch))
-    before = resident()
-    for _ in range(3):
-        step()
-    answer.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
-
-
-def peak(make: Callable[[TrainingSet], Step], batch: int) -> int:
-    """Return the bytes that three steps need at their peak, in a child of this process."""
-    context = get_context("fork")
-    here, there = context.Pipe()
-    child = context.Process(target=_peak, args=(make, batch, there))
-    child.start()
-    there.close()
-    found = int(here.recv())
-    child.join()
-    return found
+def peak(step: Step) -> int:
+    """Return the most bytes that torch held at a time of what three first steps allocated."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        for _ in range(3):
+            step()
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    return int(np.cumsum([e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())]).max())
 
 
 def memory(batch: int, trainable: str) -> dict[str, int]:
     """Return the peak of the plain steps and of either unit's private step."""
-    out = {"plain full": peak(lambda data: plain_step(data, "full"), batch)}
-    out["plain"] = peak(lambda data: plain_step(data, trainable), batch)
-    for unit in ("window", "participant"):
-        out[unit] = peak(lambda data, unit=unit: private_step(data, trainable, unit, None), batch)  # type: ignore[misc]
-    return out
+    data = windows(batch)
+    out = {"plain full": peak(plain_step(data, "full")), "plain": peak(plain_step(data, trainable))}
+    return out | {unit: peak(private_step(data, trainable, unit, None)) for unit in ("window", "participant")}
 
 
 def parts(batch: int, rounds: int) -> str:
@@ -189,7 +168,6 @@ def main() -> None:
     share = parser.parse_args().rounds
     torch.set_num_threads(1)
     load = os.getloadavg()[0]
-    # Memory first: afterwards this process holds freed memory that a child would use unseen.
     peaks = {(b, t): memory(b, t) for b in BATCHES for t in TRAINABLE}
     print(
         "| windows | trainable | unit, noise | time / plain full | time / plain | memory / plain full | memory / plain |"

@@ -30,6 +30,9 @@ from transecg_core.model.encoder import Tokens
 LARGE = 1024
 """Weight matrices of at least so many numbers are kept by themselves; what is smaller shares one array."""
 
+KEPT = 8192
+"""Memory for the gradients of parameters of up to so many numbers is kept from pass to pass."""
+
 Outer = tuple[Tensor, Tensor]
 """Gradients (U, O, I) as the outer products of (U, O) and (U, I)."""
 
@@ -146,7 +149,12 @@ class BookKeeper:
         return block, {p: part.unflatten(1, p.shape) for p, part in parts}
 
     def _room_for(self, p: nn.Parameter | None, shape: Sequence[int]) -> Tensor:
-        """Return memory (U, ...) that all passes share: fresh memory costs more than what is written to it."""
+        """Return memory (U, ...) to write to; all but the largest arrays are kept for the next pass.
+
+        Fresh memory costs page faults, kept memory adds to the peak, which lies before the backward pass.
+        """
+        if p is not None and p.numel() > KEPT:
+            return torch.empty(self._units, *shape)
         if p not in self._room or len(self._room[p]) < self._units:
             self._room[p] = torch.empty(self._units, *shape)
         return self._room[p][: self._units]
