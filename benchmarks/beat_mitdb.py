@@ -24,8 +24,7 @@ Usual cap and noise only were added after the first run had been seen; the other
 
 Scores are balanced accuracies over all windows of the test people. The person epsilon of window training follows from
 ``--cap``, the most windows a person trains with. Intervals are 95 % and nested: people are resampled, and seeds too.
-The target is a mean difference DP window - matched of at least -0.02; it counts as reached only if the interval is no
-wider than +-0.02.
+The target is a mean difference DP window - matched of at least -0.02, in an interval no wider than +-0.02.
 """
 
 from __future__ import annotations
@@ -161,11 +160,10 @@ def judge(cfg: RunConfig, site: Site, weights: Mapping[str, Tensor]) -> dict[str
     rows = np.flatnonzero(~site.data.member_P[windows.participant_N] & np.isin(windows.beat_N, (N, V, S)))
     truth, person = windows.beat_N[rows].astype(int), windows.participant_N[rows]
     logp_NC = predict(model, windows.x_NL[rows], "beat")
-    shape = (len(windows.participants), 3)
     out = {}
     for name, classes in CLASS_SETS.items():
         guess = np.array(classes)[logp_NC[:, classes].argmax(axis=1)]
-        totals_PC, hits_PC = np.zeros(shape), np.zeros(shape)
+        totals_PC, hits_PC = np.zeros((2, len(windows.participants), 3))
         np.add.at(totals_PC, (person, truth), 1)
         np.add.at(hits_PC, (person, truth), guess == truth)
         out[name] = Outcome(hits_PC[:, classes], totals_PC[:, classes])
