@@ -101,8 +101,8 @@ def cells(plans: Sequence[Plan]) -> list[list[str]]:
              "sees"]  # fmt: skip
     return [over, under, *([
         f"{p.people}", f"{p.trained:g}", f"{p.q:.3f}", f"{p.expected:.3g}", f"{p.sigma:.3g}",
-        significant(p.noise_per_step), significant(p.noise_over_run), f"{p.epsilon_person:.3g}",
-        "-" if p.epsilon_window is None else f"{p.epsilon_window:.3g}", f"{p.ceiling_advantage:.2f}",
+        significant(p.noise_per_step), significant(p.noise_over_run), cost(p.epsilon_person),
+        "-" if p.epsilon_window is None else cost(p.epsilon_window), f"{p.ceiling_advantage:.2f}",
         f"{p.ceiling_tpr:.2f}", "-" if p.audit.advantage is None else f"{p.audit.advantage:.2f}",
     ] for p in plans)]  # fmt: skip
 
@@ -110,6 +110,11 @@ def cells(plans: Sequence[Plan]) -> list[list[str]]:
 def significant(value: float) -> str:
     """Return a positive number to two significant digits, without an exponent."""
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def cost(epsilon: float) -> str:
+    """Return an epsilon to three significant digits, without an exponent."""
+    return f"{epsilon:,.0f}" if epsilon >= 100 else f"{epsilon:.3g}"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
