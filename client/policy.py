@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from client.refusal import Refusal
 from transecg_core.errors import UserError
 from transecg_core.names import TASKS, nearest
+from transecg_core.privacy.accounting import SMALLEST_DELTA
 from transecg_core.privacy.releases import releasable_names
 
 LIFETIME_DELTA = 1e-5
@@ -62,7 +63,7 @@ class Policy(BaseModel):
     )  # fmt: skip
 
     max_lifetime_epsilon: Annotated[Real, Field(gt=0)]
-    lifetime_delta: Annotated[Real, Field(gt=0, lt=1)] = LIFETIME_DELTA
+    lifetime_delta: Annotated[Real, Field(ge=SMALLEST_DELTA, lt=1)] = LIFETIME_DELTA
     min_sigma: Annotated[Real, Field(ge=0)] = 0.0
     max_rounds: Annotated[Whole, Field(ge=1)] | None = None
     allowed_tasks: Names | None = None

@@ -92,7 +92,7 @@ class RunConfig(BaseModel):
     target_epsilon: Annotated[float, Field(gt=0, le=1000)] = Field(
         8.0, description="run epsilon for that unit"
     )
-    delta: Annotated[float, Field(gt=0, lt=1)] = Field(1e-5, description="run delta; at most 1/(10 n)")
+    delta: Annotated[float, Field(ge=1e-10, lt=1)] = Field(1e-5, description="run delta; at most 1/(10 n)")
     clip_norm: Annotated[float, Field(gt=0, le=1000)] = Field(
         1.0, description="L2 bound of one unit's gradient"
     )

@@ -16,6 +16,8 @@ from transecg_core.text import escaped
 
 if TYPE_CHECKING:
     from client.spending import Budget
+    from transecg_core.privacy.accounting import SMALLEST_DELTA
+    from transecg_core.privacy.accounting import SMALLEST_DELTA
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None,
@@ -140,11 +142,12 @@ def _limits(
     """
     from client.policy import LIFETIME_DELTA, read_policy
     from client.spending import Budget
+    from transecg_core.privacy.accounting import SMALLEST_DELTA
 
     if policy is not None and (max_epsilon is not None or delta is not None):
         raise UserError("--policy has its own budget and delta; leave --max-epsilon and --delta out")
-    if delta is not None and not 0 < delta < 1:
-        raise UserError(f"--delta {delta:g}: a number between 0 and 1")
+    if delta is not None and not SMALLEST_DELTA <= delta < 1:
+        raise UserError(f"--delta {delta:g}: a number from {SMALLEST_DELTA:g} to 1")
     if max_epsilon is not None and not 0 < max_epsilon < float("inf"):
         raise UserError(f"--max-epsilon {max_epsilon:g}: a positive number")
     if policy is not None:

@@ -185,7 +185,7 @@ def test_export_holds_every_charge_and_no_update(
         (("show", "."), "no *.sqlite in this folder"),
         (("verify", "a.txt"), "no ledger"),
         (("show", "l.sqlite", "--max-epsilon", "0"), "--max-epsilon 0: a positive number"),
-        (("show", "l.sqlite", "--delta", "2"), "--delta 2: a number between 0 and 1"),
+        (("show", "l.sqlite", "--delta", "2"), "--delta 2: a number from 1e-10 to 1"),
         (
             ("show", "l.sqlite", "--policy", "p.toml", "--delta", "1e-6"),
             "--policy has its own budget and delta",

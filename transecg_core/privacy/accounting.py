@@ -41,6 +41,8 @@ _GRID = 4000
 _COARSEST = 20.0
 """A person's loss that needs a wider grid than this is unprotected; a closed bound is enough."""
 _SMALLEST_SIGMA = 0.05
+SMALLEST_DELTA = 1e-10
+"""Below it, sums of probabilities in float64 are too coarse for an upper bound (they fail from 1e-13 on)."""
 _TAIL_SHARE = 1e-6
 """Share of delta given to every truncated tail; it is charged, never dropped."""
 
@@ -90,13 +92,15 @@ class Account:
 
 
 def check_delta(delta: float, participants: int) -> None:
-    """Refuse a delta under which releasing one whole person at random would be allowed.
+    """Refuse a delta under which releasing one whole person at random would be allowed, or no bound would hold.
 
     Raises
     ------
     UserError
-        If `delta` exceeds 1 / (10 participants).
+        If `delta` exceeds 1 / (10 participants), or is below `SMALLEST_DELTA`.
     """
+    if delta < SMALLEST_DELTA:
+        raise UserError(f"delta={delta:g} is too small to compute with; use at least {SMALLEST_DELTA:g}")
     if delta > 1 / (10 * participants):
         raise UserError(
             f"delta={delta:g} is too large for {participants} participants; "
@@ -201,8 +205,8 @@ def _merged(mech_steps: Charges) -> tuple[tuple[Mechanism, int], ...]:
 
 
 def _account(mech_steps: Charges, delta: float, *, person: bool) -> Account:
-    if not 0 < delta < 1:
-        raise ValueError(f"delta {delta} is not in (0, 1)")
+    if not SMALLEST_DELTA <= delta < 1:
+        raise ValueError(f"delta {delta} is not in [{SMALLEST_DELTA:g}, 1)")
     charges = _merged(mech_steps)
     if not charges:
         return Account(0.0, "PLD")

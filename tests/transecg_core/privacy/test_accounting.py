@@ -13,6 +13,7 @@ from scipy import stats
 
 from transecg_core.errors import UserError
 from transecg_core.privacy.accounting import (
+    SMALLEST_DELTA,
     Mechanism,
     calibrate_sigma,
     check_delta,
@@ -39,6 +40,17 @@ def test_without_sampling_epsilon_is_the_analytic_gaussian_s(sigma: float, steps
     exact = get_epsilon_gaussian(sigma / math.sqrt(steps), DELTA)
     claimed = epsilon([(person(1.0, sigma), steps)], DELTA)
     assert exact <= claimed <= exact * 1.002
+
+
+@pytest.mark.parametrize(("sigma", "steps"), [(3.8, 40), (7.81, 40), (20.0, 40)])
+def test_at_the_smallest_delta_it_is_still_an_upper_bound_and_below_it_none_is_claimed(
+    sigma: float, steps: int
+) -> None:
+    exact = get_epsilon_gaussian(sigma / math.sqrt(steps), SMALLEST_DELTA)
+    claimed = epsilon([(person(1.0, sigma), steps)], SMALLEST_DELTA)
+    assert exact <= claimed <= exact * 1.01
+    with pytest.raises(ValueError, match="is not in"):
+        epsilon([(person(1.0, sigma), steps)], SMALLEST_DELTA / 2)
 
 
 @pytest.mark.parametrize(
