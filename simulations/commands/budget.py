@@ -16,8 +16,6 @@ from transecg_core.text import escaped
 
 if TYPE_CHECKING:
     from client.spending import Budget
-    from transecg_core.privacy.accounting import SMALLEST_DELTA
-    from transecg_core.privacy.accounting import SMALLEST_DELTA
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None,
