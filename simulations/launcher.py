@@ -82,8 +82,29 @@ def check(pairs: Mapping[str, str], base: Path) -> RunConfig:
     cfg = resolve_paths(parse_text(pairs), base)
     if cfg.data_root or cfg.sites_file:
         cfg = _check_data(cfg)
+    if cfg.ledger:
+        _check_ledgers(Path(cfg.ledger), cfg)
     _check_output(Path(cfg.output_dir))
     return cfg
+
+
+def _check_ledgers(folder: Path, cfg: RunConfig) -> None:
+    """Refuse before anything is read what every site would refuse, or one site alone while the others are charged."""
+    from client.ledger import read, verify
+
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"ledger={folder}: this is a file; give a folder")
+    if not cfg.sites_known:
+        return
+    for site in cfg.site_names:
+        path = folder / f"{site}.sqlite"
+        if path.exists():
+            verify(path)
+            owner = read(path).site
+            if owner != site:
+                raise UserError(
+                    f"ledger {path}: it belongs to site '{owner}', not '{site}'; put the right file there"
+                )
 
 
 def _check_data(cfg: RunConfig) -> RunConfig:

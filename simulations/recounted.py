@@ -10,6 +10,7 @@ from typing import Any
 
 from client.ledger import Ledger, read, verify
 from client.order import Order
+from client.refusal import LedgerTrouble
 from client.site import Node
 from transecg_core.config import parse_text
 from transecg_core.errors import UserError
@@ -56,7 +57,8 @@ def run_books(folder: Path) -> list[Book]:
     Raises
     ------
     UserError
-        If the folder is no run's, the run claims nothing, or a ledger is missing or damaged.
+        If the folder is no run's, the run claims nothing, or a ledger is missing. A damaged or altered one
+        is no refusal: it contradicts its site's claim.
     """
     privacy = _privacy(folder)
     if privacy["accountant"] is None:
@@ -68,11 +70,16 @@ def run_books(folder: Path) -> list[Book]:
         path = folder / "ledger" / f"{row['name']}.sqlite"
         if not path.is_file():
             raise UserError(
-                f"{folder}: no ledger of site '{row['name']}' in {path.parent}; a ledger that outlives its run stays "
+                f"no ledger of site '{row['name']}' in {path.parent}; a ledger that outlives its run stays "
                 "where it is: check it there with transecg budget verify"
             )
-        verify(path)
-        out += _site_books(row, _charges(path))
+        try:
+            verify(path)
+            out += _site_books(row, _charges(path))
+        except LedgerTrouble as trouble:
+            setting = f"site {row['name']}, a ledger that can't be believed, delta {row['delta']:g}"
+            problem = (str(trouble),)
+            out.append(Book(setting, (), row["epsilon_participant"], row["delta"], problems=problem))
     return out
 
 

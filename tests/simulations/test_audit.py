@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +84,28 @@ def test_what_cannot_be_recounted_is_refused_in_a_line(tmp_path: Path) -> None:
         run_books(tmp_path)
 
 
-def test_a_missing_or_damaged_ledger_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("harm", ["cut", "altered"])
+def test_a_damaged_or_altered_ledger_contradicts_its_claim(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], harm: str
+) -> None:
     folder = finished_run(tmp_path / "run", PERSON)
     path = folder / "ledger" / "synth-a.sqlite"
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(UserError, match="synth-a"):
-        run_books(folder)
+    if harm == "cut":
+        path.write_bytes(path.read_bytes()[:2000])
+    else:
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE charges SET sigma = 9 WHERE number = 1")
+    with pytest.raises(typer.Exit) as left:
+        audit.command(folder, 1, True)
+    assert left.value.exit_code == 1
+    (claim,) = json.loads(capsys.readouterr().out)["claims"]
+    assert not claim["holds"]
+    assert "ledger" in str(claim)
+
+
+def test_a_missing_ledger_is_refused(tmp_path: Path) -> None:
+    folder = finished_run(tmp_path / "run", PERSON)
+    path = folder / "ledger" / "synth-a.sqlite"
     path.unlink()
     with pytest.raises(UserError, match="no ledger of site 'synth-a'"):
         run_books(folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from client.ledger import Ledger
 from simulations import launcher
 from simulations.engines import inline
 from simulations.engines.base import RunFailed
@@ -250,3 +251,41 @@ def test_a_bad_config_file_is_named(tmp_path, text):
 def test_a_missing_config_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"none\.toml"):
         launcher.read_file(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        ("file", "this is a file"),
+        ("text", "synth-b"),
+        ("cut", "synth-b"),
+        ("other", "belongs to site 'clinic'"),
+    ],
+)
+def test_ledgers_in_trouble_are_refused_before_any_site_is_charged(
+    tmp_path: Path, harm: str, words: str
+) -> None:
+    folder = tmp_path / "ledgers"
+    if harm == "file":
+        folder.write_text("x")
+    else:
+        folder.mkdir()
+        path = Ledger(folder / "synth-b.sqlite", "clinic" if harm == "other" else "synth-b").path
+        if harm != "other":
+            path.write_bytes(b"x" * 5000 if harm == "text" else path.read_bytes()[:1500])
+    pairs = {
+        "privacy": "participant",
+        "profile": "quick",
+        "ledger": str(folder),
+        "output-dir": str(tmp_path / "out"),
+    }
+    with pytest.raises(UserError, match=words):
+        launcher.check(pairs, tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_sound_and_missing_ledgers_pass(tmp_path: Path) -> None:
+    Ledger(tmp_path / "synth-b.sqlite", "synth-b")
+    for folder in (tmp_path, tmp_path / "new"):
+        pairs = {"privacy": "participant", "ledger": str(folder), "output-dir": str(tmp_path / "out")}
+        assert launcher.check(pairs, tmp_path).ledger == str(folder)
