@@ -64,7 +64,7 @@ def open_ledger(node: Node, cfg: RunConfig, order: Order) -> Ledger:
     UserError
         If there is no place for one, or the file can't be used.
     """
-    ledger = Ledger(ledger_path(node, cfg, order), order.site)
+    ledger = Ledger(ledger_path(node, cfg, order), order.site, simulated=node.ledger is None)
     if ledger.is_new and node.ledger is not None:  # a wrong path, or a disk not there, would begin a new life
         logger.warning(
             "the ledger of site '%s' is new, so nothing spent before counts; is that so?", order.site

@@ -29,6 +29,10 @@ from transecg_core.privacy.accounting import Mechanism
 __all__ = ["START", "Budget", "Charge", "Contents", "Ledger", "Overspend", "ReleaseKey", "read", "verify"]
 
 
+_NOISE = {False: "unseeded", True: "seeded"}
+SIMULATED = "simulation: its noise came from seeds, so these epsilons protect nobody"
+
+
 @dataclass(frozen=True)
 class Contents:
     """What one ledger held when it was read."""
@@ -36,6 +40,12 @@ class Contents:
     path: Path
     site: str
     charges: tuple[Charge, ...]
+    simulated: bool = False
+
+    @property
+    def mark(self) -> str:
+        """What must stand beside its epsilons; empty for an institution's."""
+        return SIMULATED if self.simulated else ""
 
     @property
     def head(self) -> str:
@@ -52,16 +62,19 @@ class Ledger:
         The SQLite file; made if missing, in an existing folder.
     site
         Whose ledger it is. A new file is bound to it for good.
+    simulated
+        Whether its noise comes from a run's seed. A file is bound to that too: what protects
+        nobody and what protects people must not share an account.
 
     Raises
     ------
     LedgerTrouble
-        If the file can't be opened or written, is damaged, or belongs to another site.
+        If the file can't be opened or written, is damaged, or belongs to another site or kind of noise.
     """
 
-    def __init__(self, path: Path | str, site: str) -> None:
-        self.path, self.site = Path(path), site
-        self.is_new = ledger_file.create(self.path, site)
+    def __init__(self, path: Path | str, site: str, simulated: bool = False) -> None:
+        self.path, self.site, self.noise = Path(path), site, _NOISE[simulated]
+        self.is_new = ledger_file.create(self.path, site, self.noise)
         ledger_file.probe(self.path)  # a round's work must not be lost for want of a place to note it
         self.events()
 
@@ -158,7 +171,18 @@ class Ledger:
             raise LedgerTrouble(
                 f"ledger {self.path}: its site is '{found}', not '{self.site}'; use that site's own ledger"
             )
+        noise = ledger_file.about(db, "noise")
+        if noise != self.noise:
+            raise LedgerTrouble(
+                f"ledger {self.path}: its noise is '{noise}', not '{self.noise}'; a simulation's and an institution's "
+                "account are never one file"
+            )
         return ledger_file.read_charges(self.path, db)
+
+
+def _contents(path: Path, db: sqlite3.Connection) -> Contents:
+    simulated = ledger_file.about(db, "noise") == _NOISE[True]
+    return Contents(path, ledger_file.about(db, "site"), ledger_file.read_charges(path, db), simulated)
 
 
 def read(path: Path) -> Contents:
@@ -170,7 +194,7 @@ def read(path: Path) -> Contents:
         If there is none, or its charges don't follow from one another.
     """
     with ledger_file.reading(path) as db:
-        return Contents(path, ledger_file.about(db, "site"), ledger_file.read_charges(path, db))
+        return _contents(path, db)
 
 
 def verify(path: Path, noted_head: str | None = None) -> tuple[Contents, tuple[str, ...]]:
@@ -192,7 +216,7 @@ def verify(path: Path, noted_head: str | None = None) -> tuple[Contents, tuple[s
         Naming the first charge that doesn't fit.
     """
     with ledger_file.reading(path) as db:
-        contents = Contents(path, ledger_file.about(db, "site"), ledger_file.read_charges(path, db))
+        contents = _contents(path, db)
         left = {charge.number: charge.update_hash for charge in contents.charges}
         for number, update in db.execute("SELECT number, bytes FROM updates ORDER BY number"):
             if left.pop(number, None) != hashlib.sha256(update).hexdigest():

@@ -65,8 +65,8 @@ def explained(path: Path) -> Iterator[None]:
         raise LedgerTrouble(f"ledger {path}: {error.strerror or error}; {remedy}") from None
 
 
-def create(path: Path, site: str) -> bool:
-    """Make an empty ledger of `site`; return False where there is a file already, which is left alone.
+def create(path: Path, site: str, noise: str) -> bool:
+    """Make an empty ledger of `site` and of a kind of noise; return False, and do nothing, where there is a file.
 
     It is made under another name and then linked, so that a kill leaves no half-made ledger, and
     of two that make it at once only one succeeds; the new name is synced too. Only its owner may read it: stored updates can
@@ -83,7 +83,8 @@ def create(path: Path, site: str) -> bool:
                 db.execute("BEGIN IMMEDIATE")
                 for statement in _SCHEMA:
                     db.execute(statement)
-                db.executemany("INSERT INTO about VALUES (?, ?)", [("version", _VERSION), ("site", site)])
+                facts = [("version", _VERSION), ("site", site), ("noise", noise)]
+                db.executemany("INSERT INTO about VALUES (?, ?)", facts)
                 db.execute("COMMIT")
             os.link(scratch, path)
             _sync_folder(path.parent)

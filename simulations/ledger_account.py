@@ -120,6 +120,7 @@ def as_data(found: LedgerAccount) -> dict[str, Any]:
     return {
         "ledger": str(found.contents.path),
         "site": found.contents.site,
+        "simulated_noise": found.contents.simulated,
         "charges": len(found.contents.charges),
         "head": found.contents.head,
         "delta": found.delta,
@@ -158,7 +159,7 @@ def utc(unix_time: float) -> str:
 
 
 CHARGE_COLUMNS = (
-    "ledger", "site", "number", "run", "round", "unit", "q", "sigma", "max_windows_per_participant", "steps",
+    "ledger", "site", "noise", "number", "run", "round", "unit", "q", "sigma", "max_windows_per_participant", "steps",
     "time", "code_hash", "input_hash", "update_hash", "chain",
 )  # fmt: skip
 """Columns of an export: every charge, without the update's bytes."""
@@ -166,9 +167,10 @@ CHARGE_COLUMNS = (
 
 def charge_rows(contents: Contents) -> list[dict[str, Any]]:
     """Return one row per charge, under `CHARGE_COLUMNS`."""
+    noise = "seeded: protects nobody" if contents.simulated else "unseeded"
     return [
         dict(zip(CHARGE_COLUMNS, (
-            contents.path.name, charge.key.site, charge.number, charge.key.run_id, charge.key.round,
+            contents.path.name, charge.key.site, noise, charge.number, charge.key.run_id, charge.key.round,
             charge.mechanism.unit, charge.mechanism.q, charge.mechanism.sigma, charge.mechanism.max_windows,
             charge.steps, utc(charge.unix_time), charge.key.code_hash, charge.key.input_hash, charge.update_hash,
             charge.chain,
@@ -184,6 +186,7 @@ def page(found: LedgerAccount) -> str:
         f"ledger {contents.path}",
         f"site {contents.site}, {len(contents.charges)} charges in {len(found.runs)} runs",
         f"head {contents.head}",
+        *([contents.mark] if contents.mark else []),
     ]
     head = (
         "run",

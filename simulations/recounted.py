@@ -74,8 +74,8 @@ def run_books(folder: Path) -> list[Book]:
                 "where it is: check it there with transecg budget verify"
             )
         try:
-            verify(path)
-            out += _site_books(row, _charges(path))
+            contents, _ = verify(path)
+            out += _site_books(row, _charges(path), contents.simulated)
         except LedgerTrouble as trouble:
             setting = f"site {row['name']}, a ledger that can't be believed, delta {row['delta']:g}"
             problem = (str(trouble),)
@@ -83,12 +83,12 @@ def run_books(folder: Path) -> list[Book]:
     return out
 
 
-def _site_books(row: Mapping[str, Any], charges: Charges) -> list[Book]:
+def _site_books(row: Mapping[str, Any], charges: Charges, simulated: bool) -> list[Book]:
     """Return one book for the person, and one for the window where that was the unit."""
     if row["epsilon_participant"] is None:
         raise UserError(f"site '{row['name']}': the report claims no epsilon; there is nothing to recount")
     problems = _differences(row, charges)
-    setting = f"site {row['name']}, {len(charges)} charges, {row['steps']} steps"
+    setting = f"site {row['name']}, {len(charges)} charges, {row['steps']} steps{', simulated noise' if simulated else ''}"
     books = [
         Book(f"{setting}, a person, delta {row['delta']:g}", charges, row["epsilon_participant"], row["delta"],
              problems=problems)

@@ -87,6 +87,7 @@ def verify(
         print(_printable(
             f"ledger {path}: intact; site {contents.site}, {len(contents.charges)} charges, person epsilon "
             f"{ledger_account.number(found.epsilon_person)} at delta {at:g}, head {contents.head}"
+            f"{'; ' if contents.mark else ''}{contents.mark}"
         ))  # fmt: skip
         for note in notes:
             print(f"  note: {note}")

@@ -242,8 +242,8 @@ def test_two_runs_on_one_ledger_at_once_lose_no_charge_and_never_overspend(tmp_p
 
 def test_of_two_that_make_a_ledger_one_succeeds(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
-    assert ledger_file.create(path, "synth-a")
-    assert not ledger_file.create(path, "synth-b")
+    assert ledger_file.create(path, "synth-a", "unseeded")
+    assert not ledger_file.create(path, "synth-b", "unseeded")
     assert read(path).site == "synth-a"
     assert os.listdir(tmp_path) == ["ledger.sqlite"]
 
@@ -266,7 +266,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
 def test_a_new_ledger_s_name_is_on_disk_before_anything_is_charged(
     tmp_path: Path, synced: list[tuple[int, bool]]
 ) -> None:
-    ledger_file.create(tmp_path / "ledger.sqlite", "synth-a")
+    ledger_file.create(tmp_path / "ledger.sqlite", "synth-a", "unseeded")
     assert synced == [(tmp_path.stat().st_ino, True)]
 
 

@@ -14,6 +14,7 @@ from client.ledger import Contents, Ledger, ReleaseKey, read
 from client.spending import Budget
 from simulations.cli import main
 from simulations.ledger_account import CHARGE_COLUMNS, account, as_data, page
+from transecg_core.errors import UserError
 from transecg_core.privacy.accounting import Mechanism, epsilon, epsilon_participant
 
 DELTA = 1e-5
@@ -220,3 +221,22 @@ def test_times_beyond_every_calendar_are_shown(tmp_path: Path) -> None:
     (first, last) = contents.charges
     odd = [Contents(contents.path, "synth-a", (first, last.__class__(**{**vars(last), "unix_time": 1e30})))]
     assert "unix 1e+30" in page(account(odd[0], DELTA))
+
+
+def test_a_simulation_s_ledger_is_marked_wherever_its_epsilons_are_shown(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated = Ledger(tmp_path / "simulated.sqlite", "synth-a", simulated=True)
+    mechanism = Mechanism("participant", 0.5, 4.0, 48)
+    simulated.charge(ReleaseKey("run", 1, "synth-a", "code", "w"), mechanism, 5, b"update")
+    for command in ("show", "verify"):
+        assert "protect nobody" in transecg(capsys, monkeypatch, "budget", command, simulated.path)[1]
+        assert "protect nobody" not in transecg(capsys, monkeypatch, "budget", command, path)[1]
+    assert "seeded: protects nobody" in transecg(capsys, monkeypatch, "budget", "export", simulated.path)[1]
+    assert json.loads(transecg(capsys, monkeypatch, "budget", "show", simulated.path, "--json")[1])[0][
+        "simulated_noise"
+    ]
+    with pytest.raises(UserError, match="never one file"):
+        Ledger(simulated.path, "synth-a")
+    with pytest.raises(UserError, match="never one file"):
+        Ledger(path, "synth-a", simulated=True)
