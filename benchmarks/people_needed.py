@@ -264,8 +264,8 @@ def picture(scores: Scores, people: Sequence[int], path: Path) -> None:
             ax.set_xticks(list(people), [str(n) for n in people])
             ax.set_xlabel("people per site who train")
             ax.set_title(f"{task}: balanced accuracy on other people", fontsize=8.25, loc="left")
-            ax.legend(frameon=False, fontsize=7)
-        fig.tight_layout()
+        fig.tight_layout(rect=(0, 0, 0.88, 1))
+        fig.legend(*ax.get_legend_handles_labels(), loc="center right", frameon=False, fontsize=7.5)
 
     text = svg("people", "Balanced accuracy against people per site, synthetic people", 780, 300, draw)
     text = text.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)

@@ -45,7 +45,7 @@ NOTHING, LITTLE = 2.0, 0.5
 """Noise / signal over the run above which a user should expect nothing, or little.
 
 Read off ``benchmarks/people_needed.py`` (bitfit, synthetic people): above 2 at most a sixth of the gain of the same
-training without noise was left, below .5 four fifths and more; in between one task learnt and another was lost.
+training without noise was left, below .5 about four fifths and more; in between one task learnt and another was lost.
 """
 
 
