@@ -269,6 +269,8 @@ def picture(scores: Scores, people: Sequence[int], path: Path) -> None:
 
     text = svg("people", "Balanced accuracy against people per site, synthetic people", 780, 300, draw)
     text = text.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    # Inside a page the browser knows the prefix; a file of its own must bind it.
+    text = text.replace("<svg ", '<svg xmlns:xlink="http://www.w3.org/1999/xlink" ', 1)
     path.write_text(text + "\n", encoding="utf-8")
 
 
