@@ -6,7 +6,6 @@ reads them is said in docs/budget.md.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ from transecg_core.errors import UserError
 from transecg_core.names import TASKS, nearest
 from transecg_core.privacy.accounting import SMALLEST_DELTA
 from transecg_core.privacy.releases import releasable_names
+from transecg_core.toml_file import read_toml
 
 LIFETIME_DELTA = 1e-5
 """Delta of the lifetime budget unless the policy says otherwise, whatever delta a run asks for."""
@@ -138,14 +138,6 @@ def policy_from(document: dict[str, Any]) -> Policy:
 
 def _document(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as handle:
-            data = handle.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise UserError(f"over {MAX_BYTES} bytes; it holds a few keys")
-        return tomllib.loads(data.decode("utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"{error.strerror}; give a readable TOML file") from None
-    except RecursionError:
-        raise UserError("nested too deep; it holds a few keys") from None
+        return read_toml(file, MAX_BYTES, "a few keys")
     except ValueError as error:
-        raise UserError(f"not TOML in UTF-8: {error}") from None
+        raise UserError(str(error)) from None

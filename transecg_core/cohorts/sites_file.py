@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +30,7 @@ from transecg_core.cohorts.recognise import left_out, refusal
 from transecg_core.cohorts.table_text import COLUMNS
 from transecg_core.errors import UserError
 from transecg_core.names import SITE_NAMES, is_site_name, nearest
+from transecg_core.toml_file import read_toml
 
 KEYS = ("reader", "path", "lead", "leads", "columns")
 MAX_BYTES = 1_000_000
@@ -120,17 +120,9 @@ def read_sites(file: Path, readers: Collection[str]) -> dict[str, SiteDeclaratio
 
 def _document(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as handle:
-            data = handle.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise UserError(f"sites-file={file}: over {MAX_BYTES} bytes; it holds one short table per site")
-        return tomllib.loads(data.decode("utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"sites-file={file}: {error.strerror}; give a readable TOML file") from None
-    except RecursionError:
-        raise UserError(f"sites-file={file}: nested too deep; it holds one short table per site") from None
-    except ValueError as error:  # also of a number of thousands of digits
-        raise UserError(f"sites-file={file}: not TOML in UTF-8: {error}") from None
+        return read_toml(file, MAX_BYTES, "one short table per site")
+    except ValueError as error:
+        raise UserError(f"sites-file={file}: {error}") from None
 
 
 def _declaration(file: Path, name: str, table: Any, readers: Collection[str]) -> SiteDeclaration:
