@@ -5,81 +5,18 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from tiny_site import CLIP, PEOPLE, cohort, flat, loop_gradients, model, spec, sum_of_clipped, trainer
 from torch import nn
 
 import transecg_core
-from transecg_core.model.heads import SiteModel, new_site_model, set_trainable
 from transecg_core.training import private
-from transecg_core.training.local import MISSING, TrainingSet, window_losses
+from transecg_core.training.local import TrainingSet
 from transecg_core.training.private import PrivateTrainer, train_private
-from transecg_core.training.sampling import PrivateSpec, draw_units
-
-TASKS = ("sex", "age", "beat", "diagnosis")
-PEOPLE = 5
-CLIP = 0.7
-
-
-def cohort(people: int = PEOPLE, seed: int = 0, without: int | None = None) -> TrainingSet:
-    """People with 1, 2, 3, ... windows; `without` zeroes one of them out."""
-    g = torch.Generator().manual_seed(seed)
-    participant_N = torch.cat([torch.full((p + 1,), p) for p in range(people)])
-    n = len(participant_N)
-    x_NL = torch.randn(n, 200, generator=g)
-    targets = {"sex": torch.randint(0, 2, (n,), generator=g), "beat": torch.randint(0, 3, (n,), generator=g)}
-    targets["sex"][::3] = MISSING
-    keep = participant_N != (-1 if without is None else without)
-    return TrainingSet(x_NL[keep], participant_N[keep], {t: v[keep] for t, v in targets.items()})
-
-
-def model(trainable: str = "full", tasks: Sequence[str] = TASKS) -> SiteModel:
-    out = new_site_model(5, tasks, seed=3, participants=PEOPLE)
-    with torch.no_grad():  # a fresh class token is nearly zero: move it, so that its gradient matters
-        out.encoder.tokens.cls.normal_(std=0.5, generator=torch.Generator().manual_seed(1))
-    set_trainable(out, trainable)
-    return out
-
-
-def spec(unit: Any = "participant", **changes: Any) -> PrivateSpec:
-    options = {"sigma": 0.0, "clip_norm": CLIP, "q": 0.6, "expected": 2.0, "max_windows": 50}
-    options["windows_per_draw"] = 3 if unit == "participant" else 1
-    return PrivateSpec(unit=unit, **{**options, **changes})
-
-
-def sgd(m: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.SGD([p for p in m.parameters() if p.requires_grad], lr=1.0)
-
-
-def trainer(m: SiteModel, s: PrivateSpec, seed: int | None = 0) -> PrivateTrainer:
-    return PrivateTrainer(m, s, seed=seed, make_optimizer=sgd, augmentation=False)
-
-
-def flat(m: SiteModel) -> torch.Tensor:
-    return torch.cat([p.detach().flatten().double() for p in m.parameters() if p.requires_grad])
-
-
-def loop_gradients(
-    m: SiteModel, data: TrainingSet, groups: Sequence[np.ndarray]
-) -> list[dict[str, torch.Tensor]]:
-    """Each unit's mean gradient by an ordinary backward pass over that unit alone."""
-    out = []
-    for rows in groups:
-        m.zero_grad()
-        loss = window_losses(m, data.x_NL[rows], {t: v[rows] for t, v in data.targets.items()}).mean()
-        named = [(n, p) for n, p in m.named_parameters() if p.requires_grad]
-        grads = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True)
-        out.append(
-            {n: torch.zeros_like(p) if g is None else g for (n, p), g in zip(named, grads, strict=True)}
-        )
-    return out
 
 
 @pytest.mark.parametrize("trainable", ["full", "bitfit", "head"])
@@ -147,47 +84,6 @@ def test_a_step_is_the_sum_of_jointly_clipped_gradients_over_the_fixed_count(uni
         torch.testing.assert_close(before - flat(m), total / 2.0, rtol=1e-4, atol=1e-6)
 
 
-def _sum_of_clipped(data: TrainingSet, s: PrivateSpec, seed: int, kind: type[PrivateTrainer]) -> torch.Tensor:
-    m = model()
-    before = flat(m)
-    with kind(m, s, seed=seed, make_optimizer=sgd, augmentation=False) as t:
-        t.step(data)
-    return (before - flat(m)) * s.expected
-
-
-@settings(max_examples=6, deadline=None)
-@given(person=st.integers(0, PEOPLE - 1), seed=st.integers(0, 1000))
-def test_one_person_moves_the_sum_by_the_clip_norm_at_most(person: int, seed: int) -> None:
-    with_person = _sum_of_clipped(cohort(), spec(), seed, PrivateTrainer)
-    zeroed = _sum_of_clipped(cohort(without=person), spec(), seed, PrivateTrainer)
-    assert float((with_person - zeroed).norm()) <= CLIP
-
-
-def test_a_drawn_person_does_move_the_sum() -> None:
-    s = spec(q=1.0)
-    moved = float((_sum_of_clipped(cohort(), s, 0, PrivateTrainer) -
-                   _sum_of_clipped(cohort(without=4), s, 0, PrivateTrainer)).norm())  # fmt: skip
-    assert 0.9 * CLIP < moved <= CLIP
-
-
-def test_rounding_stays_far_below_what_is_set_aside_for_it() -> None:
-    """Many units pull the same way, and a missing one changes the shape of everybody's batch."""
-    many = 250
-    data = TrainingSet(torch.randn(many, 200, generator=torch.Generator().manual_seed(2)) * 0.05 + 1.0,
-                       torch.zeros(many, dtype=torch.int64), {"sex": torch.ones(many, dtype=torch.int64)})  # fmt: skip
-    sums = []
-    for left_out in (None, 0, 100, many - 1):
-        m = model()
-        with trainer(m, spec("window", clip_norm=0.01, max_windows=many)) as t:
-            t._backward(data, [np.array([row]) for row in range(many) if row != left_out], 0)
-            t._optimizer.clip_and_accumulate()
-            sums.append(torch.cat([p.summed_grad.flatten() for p in t._optimizer.params]))
-    assert float(sums[0].norm()) > 0.5 * many * 0.01
-    for less in sums[1:]:
-        influence = float((sums[0] - less).norm()) / 0.01
-        assert 1 - 1.5 * private.ROUNDING < influence < 1 - 0.5 * private.ROUNDING
-
-
 def test_a_step_that_was_broken_off_leaves_nothing_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(private, "MAX_WINDOWS_PER_PASS", 6)
     data, m, twin = cohort(), model(), model()
@@ -208,45 +104,6 @@ def test_a_step_that_was_broken_off_leaves_nothing_to_the_next(monkeypatch: pyte
     with trainer(twin, spec(q=1.0)) as t:
         t.step(data)
     assert torch.equal(flat(m), flat(twin))
-
-
-class _WindowClips(PrivateTrainer):
-    """Wrong: clips each of a person's windows instead of the person."""
-
-    def __init__(self, m: SiteModel, s: PrivateSpec, **options: Any) -> None:
-        self._sold = s
-        super().__init__(m, replace(s, windows_per_draw=1), **options)
-
-    def draw(self, data: TrainingSet) -> list[np.ndarray]:
-        drawn = draw_units(data, self._sold, self._source, self.steps_taken)
-        return [np.array([row]) for rows in drawn for row in rows]
-
-
-class _BatchNormalised(PrivateTrainer):
-    """Wrong: centres the windows on the batch, so one person changes everybody's gradient."""
-
-    def _backward(self, data: TrainingSet, groups: Sequence[np.ndarray], index: int) -> float:
-        rows = np.concatenate(groups)
-        moved = data.x_NL * 1.0
-        moved[rows] -= 5 * data.x_NL[rows].mean(dim=0)
-        return super()._backward(TrainingSet(moved, data.participant_N, data.targets), groups, index)
-
-
-@pytest.mark.parametrize("kind", [PrivateTrainer, _WindowClips, _BatchNormalised])
-def test_the_neighbour_test_catches_wrong_clipping_and_coupled_people(kind: type[PrivateTrainer]) -> None:
-    s = spec(q=1.0, clip_norm=0.05)
-    data = cohort()
-    last = data.participant_N == PEOPLE - 1
-    # The worst case: all windows of one person pull the same way.
-    data.x_NL[last] = data.x_NL[last][0].clone()
-    for values in data.targets.values():
-        values[last] = 1
-    less = TrainingSet(
-        data.x_NL[~last], data.participant_N[~last], {t: v[~last] for t, v in data.targets.items()}
-    )
-    moved = float((_sum_of_clipped(data, s, 0, kind) - _sum_of_clipped(less, s, 0, kind)).norm())
-    assert (moved <= s.clip_norm) == (kind is PrivateTrainer)
-    assert kind is PrivateTrainer or moved > 1.05 * s.clip_norm
 
 
 @pytest.mark.parametrize("unit", ["participant", "window"])
@@ -280,10 +137,10 @@ def test_noise_has_the_claimed_scale_and_is_white(seed: int | None) -> None:
 
 
 def test_large_draws_in_several_passes_are_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    once = _sum_of_clipped(cohort(), spec(q=1.0), 0, PrivateTrainer)
+    once = sum_of_clipped(cohort(), spec(q=1.0), 0, PrivateTrainer)
     monkeypatch.setattr(private, "MAX_WINDOWS_PER_PASS", 6)
     torch.testing.assert_close(
-        _sum_of_clipped(cohort(), spec(q=1.0), 0, PrivateTrainer), once, rtol=1e-5, atol=1e-6
+        sum_of_clipped(cohort(), spec(q=1.0), 0, PrivateTrainer), once, rtol=1e-5, atol=1e-6
     )
 
 
@@ -376,28 +233,6 @@ def test_only_this_module_imports_opacus() -> None:
             if any(name.split(".")[0] == "opacus" for name in names):
                 importers.add(path.relative_to(root).as_posix())
     assert importers == {"training/private.py"}
-
-
-@pytest.mark.parametrize("trainable", ["head", "bitfit", "full"])
-@pytest.mark.parametrize("gone", range(PEOPLE))
-def test_weights_made_to_amplify_rounding_move_nobody_else(trainable: str, gone: int) -> None:
-    """A head row of one large number: the embedding sums to zero, so the logit is rounding error, and nothing else.
-
-    Kernels that round by the number of rows let one person's absence turn everybody else's gradient.
-    """
-    sums = []
-    for data in (cohort(), cohort(without=gone)):
-        m = model(trainable)
-        with torch.no_grad():
-            for head in m.heads.values():
-                head.weight.zero_()
-                head.weight[0] = 1e7
-                head.bias.zero_()
-        before = flat(m)
-        with trainer(m, spec(q=1.0, expected=1.0, windows_per_draw=1)) as t:
-            t.step(data)
-        sums.append(flat(m) - before)
-    assert float((sums[0] - sums[1]).norm()) <= CLIP * (1 + 1e-3)
 
 
 @pytest.mark.parametrize("bad", [101.0, math.nan, math.inf])
