@@ -157,7 +157,7 @@ def measured(
     """Return the whole report document of one run."""
     cfg, ctx = record.cfg, resolve_duplicates(ctx)
     say("audit: signal linkability, model capability, training leakage")
-    risks = [row.as_dict() for row in audit(ctx)]
+    found = audit(ctx)
     say("audit: attribution")
     groups = explain(ctx)
     falling, facts = still_falling(record.rounds), _facts(record, ctx)
@@ -180,7 +180,10 @@ def measured(
         "privacy": _privacy(record, facts),
         "releases": _releases(record),
         "utility": utility(ctx),
-        "risks": risks,
+        "risks": [row.as_dict() for row in found.rows],
+        "risk_curves": [curve.as_dict() for curve in found.curves],
+        "people_at_risk": [person.as_dict() for person in found.people] if cfg.cohort != "node" else [],
+        "rebuilt_beats": [pair.as_dict() for pair in found.rebuilt],
         "attribution": attribute(ctx, groups),
         "example_beat": example_beat(ctx, groups),
         "threat_model": threat_model(),

@@ -94,7 +94,7 @@ def test_declared_members_give_the_same_figures_as_the_run_that_knew_them(
         for site in ctx.sites
     }
     report = external.audit_model(weights, config(weights), members, "transecg audit-model", print)
-    expected = [row.as_dict() for row in audit(ctx)]
+    expected = [row.as_dict() for row in audit(ctx).rows]
     assert any(row["kind"] == "C" and row["main"] is not None for row in expected)
     for got, row in zip(report["risks"], expected, strict=True):
         # ... and so is every figure; whence it is known who trained is told apart.

@@ -13,8 +13,8 @@ from typing import Any
 import jsonschema
 import numpy as np
 
-SCHEMA_VERSION = "1.2"
-"""Of ``report.json``; 1.1 added ``data.duplicates`` and still reads 1.0."""
+SCHEMA_VERSION = "1.3"
+"""Of ``report.json``; 1.3 added curves, people and rebuilt beats, 1.1 ``data.duplicates``; all older ones are read."""
 
 
 class ReportError(ValueError):

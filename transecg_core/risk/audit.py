@@ -1,17 +1,17 @@
-"""Run every attack of the registry and collect the rows of the report."""
+"""Run every attack of the registry and collect what they find."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-from transecg_core.risk.artefacts import ModelAccess
-from transecg_core.risk.attacks.attack import Attack
-from transecg_core.risk.cases import Case, build_case
+from transecg_core.risk.attacks.attack import Attack, Measure
+from transecg_core.risk.cases import build_case
 from transecg_core.risk.context import AuditContext
-from transecg_core.risk.linkage import Question, linkage_rows, run_linkage
+from transecg_core.risk.evidence import Evaluator, Evidence, gather
+from transecg_core.risk.findings import Findings, together
+from transecg_core.risk.linkage import linkage_rows
 from transecg_core.risk.linkage_gap import METRIC, linkage_gap_row
 from transecg_core.risk.membership import membership_rows
-from transecg_core.risk.problems import problems
 from transecg_core.risk.registry import ATTACKS
 from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
 from transecg_core.risk.table import CROSS_SITE, blank
@@ -20,66 +20,59 @@ NO_PROBES = "none"
 """Protocol of a row that exists only to say that there were no probes."""
 
 
-def audit(ctx: AuditContext) -> list[RiskRow]:
+def audit(ctx: AuditContext) -> Findings:
     """Measure every risk of a trained model that the data can carry.
 
     A figure that can't be measured is a row with ``main`` None and the reason in ``notes``.
 
     Returns
     -------
-    list of RiskRow
-        By attack in the registry's order, then protocol, site and metric.
+    Findings
+        By attack in the registry's order; rows then by protocol, site and metric.
     """
     attacks = tuple(a for a in ATTACKS if ctx.start_model is not None or "start" not in a.artefacts)
     try:
         case = build_case(ctx)
     except NotMeasurable as reason:
-        return [blank(attack, (POOLED, NO_PROBES, _metric(attack)), str(reason)) for attack in attacks]
-    held: dict[str, Any] = {
-        "gallery": case.gallery,
-        "probes": case.probes,
-        "targets": case.targets,
-        "released-model": ModelAccess(ctx.model),
-        "architecture": ModelAccess(ctx.random_model),
-    }
-    if ctx.start_model is not None:
-        held["start"] = ModelAccess(ctx.start_model)
-    questions = _questions(ctx, case, held, attacks)
-    rows: list[RiskRow] = []
-    for attack in attacks:
-        if attack.measure == "membership":
-            rows += membership_rows(attack, ctx, case, held)
-        else:
-            rows += _linkage(attack, questions)
-    return rows
+        return Findings(
+            [blank(a, (POOLED, NO_PROBES, FIRST_METRIC[a.measure]), str(reason)) for a in attacks]
+        )
+    evidence = gather(ctx, case, attacks)
+    return together(EVALUATORS[attack.measure](attack, evidence) for attack in attacks)
 
 
-def _questions(
-    ctx: AuditContext, case: Case, held: dict[str, Any], attacks: tuple[Attack, ...]
-) -> list[Question]:
-    asked = list(problems(case))
-    if not asked:
-        return []
-    linkage = run_linkage(tuple(a for a in attacks if a.measure != "membership"), held)
-    return [Question(ctx, case, problem, linkage, linkage.outcomes(problem)) for problem in asked]
+def _membership(attack: Attack, evidence: Evidence) -> Findings:
+    return Findings(membership_rows(attack, evidence.ctx, evidence.case, evidence.held))
 
 
-def _linkage(attack: Attack, questions: list[Question]) -> list[RiskRow]:
-    """Return the rows of a linkage attack; what the data can't ask is said once."""
-    is_gap = attack.measure == "linkage-gap"
-    rows: list[RiskRow] = []
-    for question in questions:
-        rows += [linkage_gap_row(attack, question)] if is_gap else linkage_rows(attack, question)
-    protocols = {question.problem.protocol for question in questions}
+def _linkage(attack: Attack, evidence: Evidence) -> Findings:
+    return Findings(
+        [row for q in evidence.questions for row in linkage_rows(attack, q)] + _unasked(attack, evidence)
+    )
+
+
+def _linkage_gap(attack: Attack, evidence: Evidence) -> Findings:
+    return Findings([linkage_gap_row(attack, q) for q in evidence.questions] + _unasked(attack, evidence))
+
+
+def _unasked(attack: Attack, evidence: Evidence) -> list[RiskRow]:
+    """Say once what the data can't ask."""
+    metric, rows = FIRST_METRIC[attack.measure], []
+    protocols = {question.problem.protocol for question in evidence.questions}
     if not protocols - {CROSS_SITE}:
         reason = "no site has probes with somebody to confuse them with"
-        rows.append(blank(attack, (POOLED, NO_PROBES, _metric(attack)), reason))
+        rows.append(blank(attack, (POOLED, NO_PROBES, metric), reason))
     if CROSS_SITE not in protocols and attack.kind == "B":
         reason = "no person is known to have different recordings at two sites"
-        rows.append(blank(attack, (POOLED, CROSS_SITE, _metric(attack)), reason))
+        rows.append(blank(attack, (POOLED, CROSS_SITE, metric), reason))
     return rows
 
 
-def _metric(attack: Attack) -> str:
-    """Return the metric under which an attack says that it could not be run."""
-    return {"linkage": "rank-1", "linkage-gap": METRIC, "membership": "AUC"}[attack.measure]
+EVALUATORS: Mapping[Measure, Evaluator] = {
+    "linkage": _linkage,
+    "linkage-gap": _linkage_gap,
+    "membership": _membership,
+}
+"""Who judges an attack, by what it measures."""
+FIRST_METRIC: Mapping[Measure, str] = {"linkage": "rank-1", "linkage-gap": METRIC, "membership": "AUC"}
+"""Metric under which an attack says that it could not be run at all."""

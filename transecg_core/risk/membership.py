@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -123,7 +124,8 @@ def _row(
 def _scores(attack: Attack, case: Case, held: Mapping[str, Any]) -> Scores:
     trained_T = attack.run(Given(attack.artefacts, held))
     # The same attack where nothing was trained: the architecture in the released model's place.
-    fresh_T = attack.run(Given(attack.artefacts, {**held, "released-model": held["architecture"]}))
+    fresh = ChainMap({"released-model": held["architecture"]}, held)  # type: ignore[arg-type]
+    fresh_T = attack.run(Given(attack.artefacts, fresh))
     people = case.people
     member_T, control_T = people.member_C[case.person_T], people.control_C[case.person_T]
     usable_T = np.isfinite(trained_T) & np.isfinite(fresh_T) & (member_T | control_T)

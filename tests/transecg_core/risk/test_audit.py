@@ -29,7 +29,7 @@ def pick(rows, name, metric, site="pooled", protocol=None):
 @pytest.fixture(scope="module")
 def planted(fakes):
     """Identity and membership planted; the encoder reads both."""
-    return audit(fakes.build(fakes.recipe(sites=4, people=26, twins=2, mark=True)))
+    return audit(fakes.build(fakes.recipe(sites=4, people=26, twins=2, mark=True))).rows
 
 
 def test_planted_identity_is_found_by_who_can_see_it(planted):
@@ -60,7 +60,7 @@ def test_planted_membership_is_found_and_corrected_by_no_training(planted):
 
 def test_twins_are_linked_across_sites_and_never_each_others_impostor(fakes):
     context = fakes.build(fakes.recipe(sites=3, people=14, twins=12))
-    rows = audit(context)
+    rows = audit(context).rows
     row = pick(rows, "cross-site identification", "rank-1")
     assert row.main == 1.0
     members = int(context.sites[0].member_P[:12].sum())
@@ -78,7 +78,7 @@ def test_noise_only_stays_silent(fakes):
     """No identity, no membership: false alarms over 20 federations and all C attacks are counted."""
     alarms, rank1, aucs = 0, [], []
     for seed in range(20):
-        rows = audit(fakes.build(fakes.recipe(sites=2, people=12, windows=4, identity=0.0, seed=seed)))
+        rows = audit(fakes.build(fakes.recipe(sites=2, people=12, windows=4, identity=0.0, seed=seed))).rows
         rank1.append(pick(rows, "identification", "rank-1").main)
         for row in rows:
             if row.metric == "AUC" and row.site == "pooled":
@@ -95,7 +95,7 @@ def test_shuffled_coins_are_at_one_half(fakes):
     for seed in range(10):
         rng = np.random.default_rng(seed)
         sites = tuple(replace(site, member_P=rng.permutation(site.member_P)) for site in context.sites)
-        row = pick(audit(replace(context, sites=sites)), "shared-head-loss", "AUC")
+        row = pick(audit(replace(context, sites=sites)).rows, "shared-head-loss", "AUC")
         values.append(row.main)
         covered += row.ci95[0] <= 0.5 <= row.ci95[1]
     assert np.mean(values) == pytest.approx(0.5, abs=0.08)
@@ -110,7 +110,7 @@ def test_permuted_probes_are_at_chance(fakes):
         x_NL = windows.x_NL.copy()
         x_NL[mask] = np.roll(x_NL[mask], 8, axis=0)  # everybody's probe is the next person's
         sites.append(replace(site, windows=replace(windows, x_NL=x_NL)))
-    rows = audit(replace(context, sites=tuple(sites)))
+    rows = audit(replace(context, sites=tuple(sites))).rows
     assert pick(rows, "identification", "rank-1").main < 0.1
     assert pick(rows, "raw-correlation", "rank-1").main < 0.1
 
@@ -125,7 +125,7 @@ def test_gap_is_corrected_by_the_signal(fakes):
         x_NL[hard] = np.random.default_rng(1).normal(size=(int(hard.sum()), x_NL.shape[1]))
         sites.append(replace(site, windows=replace(site.windows, x_NL=x_NL)))
     row = pick(
-        audit(replace(context, sites=tuple(sites))), "linkage-gap", "gap in rank-1 (members - controls)"
+        audit(replace(context, sites=tuple(sites))).rows, "linkage-gap", "gap in rank-1 (members - controls)"
     )
     assert float(row.notes.split("raw gap ")[1][:6]) > 0.8
     assert row.ci95[0] <= 0.0 <= row.ci95[1]
@@ -142,7 +142,7 @@ def test_rows_are_json_with_exactly_the_reports_keys_and_repeatable(planted, fak
         else:
             assert row.ci95[0] - 1e-12 <= row.main <= row.ci95[1] + 1e-12
             assert row.n_participants >= 5
-    again = audit(fakes.build(fakes.recipe(sites=4, people=26, twins=2, mark=True)))
+    again = audit(fakes.build(fakes.recipe(sites=4, people=26, twins=2, mark=True))).rows
     assert again == planted
 
 
@@ -151,7 +151,7 @@ def reasons(rows):
 
 
 def test_without_controls_leakage_is_not_measurable_and_identification_is(fakes):
-    rows = audit(fakes.build(fakes.recipe(audit_split="none")))
+    rows = audit(fakes.build(fakes.recipe(audit_split="none"))).rows
     leakage = [row for row in rows if row.kind == "C"]
     assert {row.name.removeprefix("cross-site ") for row in leakage} == {
         a.name for a in ATTACKS if a.kind == "C"
@@ -165,7 +165,7 @@ def test_without_controls_leakage_is_not_measurable_and_identification_is(fakes)
 
 
 def test_strangers_are_the_main_group_and_tell_nothing_about_training(fakes):
-    rows = audit(fakes.build(fakes.recipe(sites=2, people=8, audit_split="none"), strangers=True))
+    rows = audit(fakes.build(fakes.recipe(sites=2, people=8, audit_split="none"), strangers=True)).rows
     row = pick(rows, "identification", "rank-1")
     assert (row.main, row.control, row.n_participants) == (1.0, None, 16)
     assert "never trained on" in row.notes
@@ -185,7 +185,7 @@ def test_controls_that_carry_no_threshold_are_counted_and_explained(fakes):
     sites = tuple(
         replace(site, member_P=~out) for site, out in zip(context.sites, (held_out, few), strict=True)
     )
-    notes = pick(audit(replace(context, sites=sites)), "shared-head-loss", "TPR@5%FPR").notes
+    notes = pick(audit(replace(context, sites=sites)).rows, "shared-head-loss", "TPR@5%FPR").notes
     assert "15 controls, 12 of them usable (3 at sites with fewer than 4" in notes
     assert "needs 40" in notes
 
@@ -202,7 +202,7 @@ def test_never_trained_on_is_about_the_person_and_not_the_id(fakes):
 
 def test_embeddings_that_are_not_finite_null_b_and_c_but_not_a(fakes):
     context = fakes.build(fakes.recipe(), model=fakes.model(fakes.reader(broken=True)))
-    rows = audit(context)
+    rows = audit(context).rows
     assert all(row.main is None for row in rows if row.kind in "BC")
     assert "not finite" in reasons(rows)["identification"]
     assert "not finite" in reasons(rows)["shared-head-loss"]
@@ -210,7 +210,7 @@ def test_embeddings_that_are_not_finite_null_b_and_c_but_not_a(fakes):
 
 
 def test_a_collapsed_encoder_is_at_chance(fakes):
-    rows = audit(fakes.build(fakes.recipe(), model=fakes.model(fakes.reader(constant=True))))
+    rows = audit(fakes.build(fakes.recipe(), model=fakes.model(fakes.reader(constant=True)))).rows
     row = pick(rows, "identification", "rank-1")
     assert row.main == pytest.approx(1 / 48)
     assert pick(rows, "identification", "EER").main == pytest.approx(0.5)
@@ -228,7 +228,7 @@ def test_a_collapsed_encoder_is_at_chance(fakes):
     ids=["one person", "no probes", "three people", "one session"],
 )
 def test_too_little_data_is_a_reason(fakes, recipe, expected):
-    rows = audit(fakes.build(fakes.recipe(**recipe)))
+    rows = audit(fakes.build(fakes.recipe(**recipe))).rows
     assert rows
     assert all(row.main is None for row in rows if row.kind in "AB")
     assert any(expected in row.notes for row in rows)
@@ -241,7 +241,7 @@ def test_all_members_by_chance_and_nobody_enrolled_are_reasons(fakes):
     trained = tuple(replace(site, member_P=np.ones(8, dtype=bool)) for site in context.sites)
     found = {
         row.site: row.notes
-        for row in audit(replace(context, sites=trained))
+        for row in audit(replace(context, sites=trained)).rows
         if row.name == "shared-head-loss"
     }
     assert "there are 8 members and 0 controls" in found["s0"]
@@ -250,7 +250,9 @@ def test_all_members_by_chance_and_nobody_enrolled_are_reasons(fakes):
         replace(site, split=replace(site.split, gallery_N=np.zeros(len(site.windows), dtype=bool)))
         for site in context.sites
     )
-    assert all("no site has a gallery window" in row.notes for row in audit(replace(context, sites=empty)))
+    assert all(
+        "no site has a gallery window" in row.notes for row in audit(replace(context, sites=empty)).rows
+    )
 
 
 def test_identical_windows_are_a_reason_or_chance(fakes):
@@ -259,7 +261,7 @@ def test_identical_windows_are_a_reason_or_chance(fakes):
         replace(site, windows=replace(site.windows, x_NL=np.ones_like(site.windows.x_NL)))
         for site in context.sites
     )
-    rows = audit(replace(context, sites=sites))
+    rows = audit(replace(context, sites=sites)).rows
     for row in rows:
         if row.metric == "rank-1" and row.main is not None and row.site == "pooled":
             assert row.main == pytest.approx(1 / 16)
@@ -269,7 +271,7 @@ def test_identical_windows_are_a_reason_or_chance(fakes):
 def test_a_person_trained_on_under_one_id_only_is_neither_member_nor_control(fakes):
     context = fakes.build(fakes.recipe(sites=2, people=14, twins=6))
     flipped = replace(context.sites[1], member_P=~context.sites[1].member_P)
-    rows = audit(replace(context, sites=(context.sites[0], flipped)))
+    rows = audit(replace(context, sites=(context.sites[0], flipped))).rows
     row = pick(rows, "identification", "rank-1")
     # The six twins are left out.
     assert row.n_participants == context.sites[0].member_P[6:].sum() + flipped.member_P[6:].sum()
@@ -277,7 +279,7 @@ def test_a_person_trained_on_under_one_id_only_is_neither_member_nor_control(fak
 
 
 def test_leaky_probes_are_marked(fakes):
-    rows = audit(fakes.build(fakes.recipe(protocol="random-window")))
+    rows = audit(fakes.build(fakes.recipe(protocol="random-window"))).rows
     row = pick(rows, "identification", "rank-1")
     assert row.protocol == "random-window"
     assert "LEAKY" in row.notes
@@ -289,7 +291,7 @@ def test_people_with_one_window_do_not_disturb_the_fit(fakes):
     gallery_N = site.split.gallery_N.copy()
     gallery_N[np.flatnonzero(gallery_N & (site.windows.participant_N == 4))[1:]] = False
     thinned = replace(site, split=replace(site.split, gallery_N=gallery_N))
-    rows = audit(replace(context, sites=(thinned, context.sites[1])))
+    rows = audit(replace(context, sites=(thinned, context.sites[1]))).rows
     assert pick(rows, "pca-lda", "rank-1").main > 0.9
     assert pick(rows, "embedding-consistency", "AUC").n_participants == 23
 
@@ -298,10 +300,10 @@ def test_a_pretrained_start_stands_beside_the_floors_and_is_none(fakes, planted)
     """A start that already tells people apart: training here added nothing, and the signal floors stay what they are."""
     recipe = fakes.recipe(sites=2, people=26)
     assert not [row for row in planted if "pretrained-start" in row.name + row.metric]
-    rows = audit(fakes.build(recipe, start_model=fakes.model(fakes.reader(), weight=4.0)))
+    rows = audit(fakes.build(recipe, start_model=fakes.model(fakes.reader(), weight=4.0))).rows
     assert pick(rows, "pretrained-start", "rank-1").main == 1.0
     gain = pick(rows, "identification", "gain in rank-1 over pretrained-start")
     assert (gain.main, gain.ci95[0] <= 0 <= gain.ci95[1]) == (0.0, True)
     assert "pretrained-start" not in pick(rows, "identification", "rank-1").notes
-    blind = audit(fakes.build(recipe, start_model=fakes.model(fakes.blind())))
+    blind = audit(fakes.build(recipe, start_model=fakes.model(fakes.blind()))).rows
     assert pick(blind, "identification", "gain in rank-1 over pretrained-start").main > 0.9

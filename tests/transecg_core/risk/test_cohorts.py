@@ -40,7 +40,7 @@ def one(rows, name, metric, protocol, site="pooled"):
 
 def test_an_untrained_model_on_synthetic_people_leaks_nothing_and_signals_identify():
     sources = [open_site(name, 10, 4) for name in ("synth-a", "synth-b")]
-    rows = audit(context(sources, [build_windows(source) for source in sources], "auto", 4))
+    rows = audit(context(sources, [build_windows(source) for source in sources], "auto", 4)).rows
     assert {row.protocol for row in rows} == {
         "other-record",
         "other-session",
@@ -63,7 +63,7 @@ def test_an_untrained_model_on_synthetic_people_leaks_nothing_and_signals_identi
 def test_floors_of_ecgid_are_those_of_the_literature(data_root):
     """Median-beat correlation links ECG-ID's last record to the earlier ones at rank-1 about .8."""
     source = open_reader("ecgiddb", data_root / "ecgiddb", "ecgiddb")
-    rows = audit(context([source], [cached_windows(source)], "other-record", 0))
+    rows = audit(context([source], [cached_windows(source)], "other-record", 0)).rows
     raw = one(rows, "raw-correlation", "rank-1", "other-record", "ecgiddb")
     assert raw.n_participants >= 85
     assert 0.70 < raw.main < 0.95

@@ -81,7 +81,7 @@ def test_one_person_under_two_coins_is_neither_member_nor_control(fakes) -> None
     assert not people.member_C[index]
     assert not people.control_C[index]
     assert not ctx.judged_on()[0][control]  # its recording trained under the other id
-    note = next(r.notes for r in audit(ctx) if r.name == "embedding-consistency" and r.metric == "AUC")
+    note = next(r.notes for r in audit(ctx).rows if r.name == "embedding-consistency" and r.metric == "AUC")
     assert "1 people count as another whose recordings they hold" in note
 
 
@@ -167,7 +167,7 @@ def test_people_who_share_one_of_their_recordings_stay_apart_and_it_is_left_out(
     assert "2 records left out: people who stay apart share them" in site.split.notes
     case = build_case(ctx)
     assert {p for p in case.person_G[case.gallery.site_G == 0]} == {0, 3, 4, 5, 6, 7}
-    assert any(row.main is not None for row in audit(ctx))
+    assert any(row.main is not None for row in audit(ctx).rows)
 
 
 @pytest.mark.parametrize("people", [3, 5])

@@ -82,7 +82,7 @@ def test_crossing_curves_get_their_hull():
 def test_leakage_rows_carry_the_ceiling_and_nothing_else_does(fakes):
     context = fakes.build(fakes.recipe(sites=3, people=30, twins=3))
     context = replace(context, ceilings={site.name: curve(0.5) for site in context.sites})
-    rows = audit(context)
+    rows = audit(context).rows
     assert all(row.ceiling is None for row in rows if row.kind in "AB" or row.main is None)
     leakage = [
         row for row in rows if row.kind == "C" and row.main is not None and row.protocol != "cross-site"
@@ -95,7 +95,7 @@ def test_leakage_rows_carry_the_ceiling_and_nothing_else_does(fakes):
     share = 3 / (3 + 27 * 3)
     # The larger of the members' and the controls' share counts, so never less than everybody's.
     assert combined_ceiling([curve(0.5)], share).auc() <= pooled.ceiling < 1
-    partly = audit(replace(context, ceilings={"s0": curve(0.5)}))
+    partly = audit(replace(context, ceilings={"s0": curve(0.5)})).rows
     by_site = {row.site: row for row in partly if row.name == "shared-head-loss" and row.metric == "AUC"}
     assert by_site["s0"].ceiling is not None
     assert by_site["s1"].ceiling is None

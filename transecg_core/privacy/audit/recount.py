@@ -51,6 +51,8 @@ class Book:
         What an observer saw, round by round; None where nobody watched (a finished run).
     problems
         Contradictions already known, for instance between report and ledger.
+    notes
+        What a reader should know and contradicts nothing.
     """
 
     setting: str
@@ -60,6 +62,7 @@ class Book:
     unit: Unit = "participant"
     seen: tuple[Seen, ...] | None = None
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def recount(book: Book) -> Claim:
@@ -74,7 +77,7 @@ def recount(book: Book) -> Claim:
     if book.seen is not None:
         found += _unlike(book.charges, book.seen)
         bounds.append(least_epsilon(_merged(_as_seen(book.charges, book.seen)), book.delta, book.unit))
-    return Claim("recount", book.setting, book.claimed, max(bounds), None, tuple(found), notes)
+    return Claim("recount", book.setting, book.claimed, max(bounds), None, tuple(found), (*book.notes, *notes))
 
 
 @lru_cache(maxsize=64)
