@@ -14,7 +14,7 @@ from server.run import Coordinator, Say
 from transecg_core.cohorts import resolved
 from transecg_core.config import parse
 from transecg_core.errors import UserError
-from transecg_core.report.folder import new_run_folder
+from transecg_core.report.folder import new_run_folder, note_run
 
 torch.set_num_threads(1)
 app = ServerApp()
@@ -28,6 +28,7 @@ def main(grid: Grid, context: Context) -> None:
     try:
         cfg = resolved(parse(context.run_config))
         folder = new_run_folder(cfg)
+        note_run(folder, context.run_id)
         page = Coordinator(grid, cfg, folder, say_into(folder)).run()
     except UserError as error:
         logger.error("TransECG FAILED: %s", error)

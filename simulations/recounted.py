@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from client.ledger import Ledger, read, verify
+from client.ledger import Contents, Ledger, read, verify
 from client.order import Order
 from client.refusal import LedgerTrouble
 from client.site import Node
@@ -16,10 +18,12 @@ from transecg_core.config import parse_text
 from transecg_core.errors import UserError
 from transecg_core.model.heads import new_site_model
 from transecg_core.privacy.account import sampling
+from transecg_core.privacy.accounting import Unit
 from transecg_core.privacy.audit.books import idle_site
 from transecg_core.privacy.audit.least import Charges
 from transecg_core.privacy.audit.observe import Seen, watching
 from transecg_core.privacy.audit.recount import Book
+from transecg_core.report.folder import noted_run
 
 _SITE = "audit"
 _PEOPLE = 40.0
@@ -51,8 +55,14 @@ def client_book() -> Book:
     return Book(setting, charges, cfg.target_epsilon, cfg.delta, seen=tuple(seen))
 
 
-def run_books(folder: Path) -> list[Book]:
-    """Return the books of a finished run: each site's ledger in the run folder against its row in the report.
+def run_books(folder: Path, ledgers: Path | None = None) -> list[Book]:
+    """Return the books of a finished run: each site's ledger against its row in the report.
+
+    Parameters
+    ----------
+    ledgers
+        Where ledgers lie that outlive the run: a folder of ``SITE.sqlite``, or one site's file. Only the
+        charges of this run count. None: the run folder's own, which hold nothing else.
 
     Raises
     ------
@@ -60,67 +70,132 @@ def run_books(folder: Path) -> list[Book]:
         If the folder is no run's, the run claims nothing, or a ledger is missing. A damaged or altered one
         is no refusal: it contradicts its site's claim.
     """
-    privacy = _privacy(folder)
+    report = _report(folder)
+    privacy = report["privacy"]
     if privacy["accountant"] is None:
         raise UserError(
             f"{folder}: the run claims no privacy (unit {privacy['unit']}); there is nothing to recount"
         )
-    out = []
-    for row in privacy["sites"]:
-        path = folder / "ledger" / f"{row['name']}.sqlite"
-        if not path.is_file():
-            raise UserError(
-                f"no ledger of site '{row['name']}' in {path.parent}; a ledger that outlives its run stays "
-                "where it is: check it there with transecg budget verify"
-            )
-        try:
-            contents, _ = verify(path)
-            out += _site_books(row, _charges(path), contents.simulated)
-        except LedgerTrouble as trouble:
-            setting = f"site {row['name']}, a ledger that can't be believed, delta {row['delta']:g}"
-            problem = (str(trouble),)
-            out.append(Book(setting, (), row["epsilon_participant"], row["delta"], problems=problem))
-    return out
+    run = None if ledgers is None else noted_run(folder)
+    rows, rounds = {row["name"]: row for row in privacy["sites"]}, _rounds(report)
+    where, notes = _places(folder / "ledger" if ledgers is None else ledgers, rows)
+    books = [
+        _site_books(rows[site], path, run, tuple(site in absent for absent in rounds))
+        for site, path in where.items()
+    ]
+    return [replace(book, notes=(*book.notes, *notes)) for book in chain.from_iterable(books)]
 
 
-def _site_books(row: Mapping[str, Any], charges: Charges, simulated: bool) -> list[Book]:
-    """Return one book for the person, and one for the window where that was the unit."""
+def _places(ledgers: Path, sites: Collection[str]) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Return site -> ledger below `ledgers`, and a note where that is one site's file and there are others."""
+    if not ledgers.is_file():
+        return {site: ledgers / f"{site}.sqlite" for site in sites}, ()
+    site = read(ledgers).site
+    if site not in sites:
+        raise UserError(f"--ledger {ledgers}: it is of site '{site}', which is not in the run's report")
+    others = sorted(set(sites) - {site})
+    missing = (f"not recounted, for want of their ledgers: {', '.join(others)}",) if others else ()
+    return {site: ledgers}, missing
+
+
+def _site_books(row: Mapping[str, Any], path: Path, run: str | None, missed: tuple[bool, ...]) -> list[Book]:
+    """Return one book for the person, and one for the window where that was the unit.
+
+    Parameters
+    ----------
+    run
+        Whose charges count; None: all, as they are all this run's.
+    missed
+        Whether the site was absent, round by round; empty where the report has no training log.
+    """
     if row["epsilon_participant"] is None:
         raise UserError(f"site '{row['name']}': the report claims no epsilon; there is nothing to recount")
-    problems = _differences(row, charges)
-    setting = f"site {row['name']}, {len(charges)} charges, {row['steps']} steps{', simulated noise' if simulated else ''}"
-    books = [
-        Book(f"{setting}, a person, delta {row['delta']:g}", charges, row["epsilon_participant"], row["delta"],
-             problems=problems)
-    ]  # fmt: skip
-    if row["epsilon_window"] is not None:
-        books.append(
-            Book(f"{setting}, a window, delta {row['delta']:g}", charges, row["epsilon_window"], row["delta"],
-                 "window", problems=problems)
-        )  # fmt: skip
-    return books
-
-
-def _differences(row: Mapping[str, Any], charges: Charges) -> tuple[str, ...]:
-    """Return where report and ledger say different things about what was run."""
-    ledger = {
-        "steps": sum(steps for _, steps in charges),
-        "sigma": min((m.sigma for m, _ in charges), default=None),
-        "q": max((m.q for m, _ in charges), default=None),
-        "max_windows_per_participant": max((m.max_windows for m, _ in charges), default=None),
-    }
-    return tuple(
-        f"{key}: the report says {row[key]}, the ledger {found}"
-        for key, found in ledger.items()
-        if found is None or row[key] is None or abs(row[key] - found) > _SAME * abs(found)
+    try:
+        contents = _contents(row["name"], path, missed)
+    except LedgerTrouble as trouble:
+        setting = f"site {row['name']}, a ledger that can't be believed, delta {row['delta']:g}"
+        problem = (str(trouble),)
+        return [Book(setting, (), row["epsilon_participant"], row["delta"], problems=problem)]
+    charges = tuple((c.mechanism, c.steps) for c in contents.charges if run is None or c.key.run_id == run)
+    problems = _differences(row, charges, missed)
+    if run is not None:
+        problems += _forgotten(row, len(contents.charges))
+    setting = (
+        f"site {row['name']}, {len(charges)} charges{'' if run is None else f' of run {run}'}, {row['steps']} steps"
+        f"{', simulated noise' if contents.simulated else ''}"
     )
+    units: list[tuple[Unit, str, str]] = [("participant", "a person", "epsilon_participant")]
+    units += [("window", "a window", "epsilon_window")] if row["epsilon_window"] is not None else []
+    return [
+        Book(f"{setting}, {words}, delta {row['delta']:g}", charges, row[key], row["delta"], unit,
+             problems=problems, notes=_planned_only(row, charges, missed))
+        for unit, words, key in units
+    ]  # fmt: skip
+
+
+def _contents(site: str, path: Path, missed: tuple[bool, ...]) -> Contents:
+    """Return what a site's ledger holds; nothing, where it never took part and so has none."""
+    if path.is_file():
+        contents, _ = verify(path)
+        if contents.site != site:
+            raise LedgerTrouble(f"ledger {path}: it is of site '{contents.site}', not '{site}'")
+        return contents
+    if missed and all(missed):
+        return Contents(path, site, ())
+    raise UserError(
+        f"no ledger of site '{site}' in {path.parent}; one that outlives its run (ledger=DIR, or an institution's) "
+        "stays where it is: name it with --ledger"
+    )
+
+
+def _differences(row: Mapping[str, Any], charges: Charges, missed: tuple[bool, ...]) -> tuple[str, ...]:
+    """Return where report and ledger say different things about what was run.
+
+    The report counts every round as planned; the ledger may lack those in which the site was absent.
+    """
+    steps, planned = sum(taken for _, taken in charges), row["steps"] or 0
+    least = planned * (1 - sum(missed) / len(missed)) if missed else planned
+    out = []
+    if not least - _SAME <= steps <= planned:
+        out.append(f"steps: the report says {row['steps']}, the ledger {steps}")
+    if charges:
+        ledger = {
+            "sigma": min(m.sigma for m, _ in charges),
+            "q": max(m.q for m, _ in charges),
+            "max_windows_per_participant": max(m.max_windows for m, _ in charges),
+        }
+        out += [
+            f"{key}: the report says {row[key]}, the ledger {found}"
+            for key, found in ledger.items()
+            if row[key] is None or abs(row[key] - found) > _SAME * abs(found)
+        ]
+    return tuple(out)
+
+
+def _planned_only(row: Mapping[str, Any], charges: Charges, missed: tuple[bool, ...]) -> tuple[str, ...]:
+    steps = sum(taken for _, taken in charges)
+    if steps >= row["steps"] or not any(missed):
+        return ()
+    took = len(missed) - sum(missed)
+    return (
+        f"the report's {row['steps']} steps are planned; took part in {took} of {len(missed)} rounds, "
+        f"{steps} steps are charged",
+    )
+
+
+def _forgotten(row: Mapping[str, Any], charges: int) -> tuple[str, ...]:
+    """Return whether a ledger that outlives its run holds less than the site counted when it last answered."""
+    known = (row.get("lifetime") or {"events": 0})["events"]
+    if charges >= known:
+        return ()
+    return (f"the site counted {known} charges, its ledger holds {charges}: charges are missing",)
 
 
 def _charges(path: Path) -> Charges:
     return tuple((charge.mechanism, charge.steps) for charge in read(path).charges)
 
 
-def _privacy(folder: Path) -> dict[str, Any]:
+def _report(folder: Path) -> dict[str, Any]:
     path = folder / "report.json"
     if not path.is_file():
         raise UserError(f"{folder}: no report.json in it; give the folder of a finished run")
@@ -131,4 +206,10 @@ def _privacy(folder: Path) -> dict[str, Any]:
     privacy = report.get("privacy") if isinstance(report, dict) else None
     if not isinstance(privacy, dict) or not {"accountant", "unit", "sites"} <= privacy.keys():
         raise UserError(f"{path}: not a report of this program; give the folder of a finished run")
-    return privacy
+    return dict(report)
+
+
+def _rounds(report: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """Return, round by round, the sites that were absent."""
+    training = report.get("training")
+    return [row["absent"] for row in training["rounds"]] if training else []

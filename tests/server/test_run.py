@@ -12,11 +12,13 @@ import torch
 from safetensors.numpy import load_file
 
 import client.app
+from client.ledger import read
 from client.round import Result
 from simulations.engines import inline
 from simulations.engines.base import Order
 from simulations.launcher import check, installed_app, options_of
 from transecg_core.errors import UserError
+from transecg_core.report.folder import noted_run
 
 TINY = {
     "participants-per-site": "4", "num-server-rounds": "2", "local-steps": "3", "patch": "10",
@@ -168,6 +170,8 @@ def test_a_private_run_shows_both_levels_and_keeps_its_ledgers(tmp_path: Path, u
     assert sorted(path.name for path in (folder / "ledger").iterdir()) == [
         f"synth-{x}.sqlite" for x in "abcd"
     ]  # fmt: skip
+    charges = [charge for path in (folder / "ledger").iterdir() for charge in read(path).charges]
+    assert {charge.key.run_id for charge in charges} == {noted_run(folder)}  # by which an audit finds them
 
 
 def test_the_reference_arm_claims_nothing(tmp_path: Path) -> None:

@@ -77,7 +77,9 @@ def recount(book: Book) -> Claim:
     if book.seen is not None:
         found += _unlike(book.charges, book.seen)
         bounds.append(least_epsilon(_merged(_as_seen(book.charges, book.seen)), book.delta, book.unit))
-    return Claim("recount", book.setting, book.claimed, max(bounds), None, tuple(found), (*book.notes, *notes))
+    return Claim(
+        "recount", book.setting, book.claimed, max(bounds), None, tuple(found), (*book.notes, *notes)
+    )
 
 
 @lru_cache(maxsize=64)
