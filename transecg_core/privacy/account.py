@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 from transecg_core.config import RunConfig
@@ -148,13 +148,15 @@ def _site_row(
         "steps": sum(count for _, count in account),
         "delta": cfg.delta if guaranteed(cfg) else None,
         "max_windows_per_participant": cfg.max_windows_per_participant,
-        "epsilon_participant": epsilon_participant(account, cfg.delta) if noisy and account else None,
+        "epsilon_participant": _bounded(epsilon_participant(account, cfg.delta))
+        if noisy and account
+        else None,
         "epsilon_window": epsilon(account, cfg.delta)
         if noisy and account and cfg.privacy == "window"
         else None,
         "lifetime": None
         if lifetime is None
-        else {"epsilon_participant": lifetime[0] if lifetime[0] < inf else None, "events": lifetime[1]},
+        else {"epsilon_participant": _bounded(lifetime[0]), "events": lifetime[1]},
     }
 
 
@@ -165,7 +167,12 @@ def at_two_sites(
     if not guaranteed(cfg):
         return None
     both = [[*raw_by_site[a], *raw_by_site[b]] for a, b in pairs if a in raw_by_site and b in raw_by_site]
-    return max((epsilon_participant(charges(cfg, raw), cfg.delta) for raw in both), default=None)
+    largest = max((epsilon_participant(charges(cfg, raw), cfg.delta) for raw in both), default=inf)
+    return _bounded(largest)
+
+
+def _bounded(epsilon: float) -> float | None:
+    return epsilon if isfinite(epsilon) else None
 
 
 def ceiling_curves(

@@ -184,7 +184,7 @@ def trade_off(mech_steps: Charges, fpr: np.ndarray) -> np.ndarray:
     if composed is None:
         curve = stats.norm.cdf(stats.norm.isf(fpr) - _no_sampling_mu(charges, delta, person=True))
         return np.clip(curve - (delta - spare), 0.0, 1.0)
-    reach = max(float(composed.get_epsilon_for_delta(spare)), 1e-3)
+    reach = max(_epsilon_at(composed, spare), 1e-3)
     grid = np.linspace(-min(reach, 500.0), min(reach, 500.0), 1001)
     deltas = np.array([float(composed.get_delta_for_epsilon(e)) for e in grid]) + (delta - spare)
     tpr = (np.exp(grid) * fpr[..., None] + deltas).min(axis=-1)
@@ -218,7 +218,29 @@ def _account(mech_steps: Charges, delta: float, *, person: bool) -> Account:
         # is at most that of its largest shift, and such Gaussian steps compose to one Gaussian.
         bound = get_epsilon_gaussian(1 / _no_sampling_mu(charges, delta, person), spare)
         return Account(float(bound), "closed bound without sampling")
-    return Account(float(composed.get_epsilon_for_delta(spare)), "PLD")
+    return Account(_epsilon_at(composed, spare), "PLD")
+
+
+def _epsilon_at(composed: pld.PrivacyLossDistribution, delta: float) -> float:
+    """Return the smallest epsilon whose hockey-stick divergence is at most `delta`.
+
+    dp-accounting finds it through e^epsilon, which overflows above 709 and then reads as infinite;
+    the divergence itself does not overflow, so beyond that it is searched for.
+    """
+    with np.errstate(over="ignore"):
+        found = float(composed.get_epsilon_for_delta(delta))
+    if math.isfinite(found):
+        return found
+    high = 1024.0
+    while composed.get_delta_for_epsilon(high) > delta:
+        high *= 2
+        if high > 1e6:  # the infinite losses alone exceed delta: nothing is claimed
+            return math.inf
+    low = 0.0
+    while high - low > 1e-9 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if composed.get_delta_for_epsilon(middle) <= delta else (middle, high)
+    return high
 
 
 def _no_sampling_mu(charges: tuple[tuple[Mechanism, int], ...], delta: float, person: bool) -> float:

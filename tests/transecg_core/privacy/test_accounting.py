@@ -42,6 +42,13 @@ def test_without_sampling_epsilon_is_the_analytic_gaussian_s(sigma: float, steps
     assert exact <= claimed <= exact * 1.002
 
 
+@pytest.mark.parametrize("steps", [95, 105, 200, 1000])
+def test_beyond_what_e_to_the_epsilon_can_hold_it_is_still_the_analytic_gaussian_s(steps: int) -> None:
+    exact = get_epsilon_gaussian(0.3 / math.sqrt(steps), DELTA)  # 665, 728, 1311 and 6004; e^710 overflows
+    claimed = epsilon([(person(1.0, 0.3), steps)], DELTA)
+    assert exact <= claimed <= exact * 1.002
+
+
 @pytest.mark.parametrize(("sigma", "steps"), [(3.8, 40), (7.81, 40), (20.0, 40)])
 def test_at_the_smallest_delta_it_is_still_an_upper_bound_and_below_it_none_is_claimed(
     sigma: float, steps: int
