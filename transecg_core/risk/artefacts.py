@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from transecg_core.model.heads import LOCAL_TASKS, SiteModel
 from transecg_core.training.local import MISSING
 
-Artefact = Literal["gallery", "probes", "targets", "released-model", "architecture", "start"]
+Artefact = Literal["gallery", "probes", "delineation", "targets", "released-model", "architecture", "start"]
 ARTEFACTS: tuple[str, ...] = get_args(Artefact)
 _BATCH = 256
 
@@ -59,6 +59,17 @@ class Probes:
     query_N: np.ndarray
     site_Q: np.ndarray
     fold_Q: np.ndarray
+
+
+@dataclass(frozen=True)
+class Delineation:
+    """Component code per sample of the gallery's and the probes' windows (N, L).
+
+    Whoever holds a recording can delineate it: this is the project's own delineator's result.
+    """
+
+    gallery_NL: np.ndarray
+    probes_NL: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -146,6 +157,12 @@ class Given:
     def probes(self) -> Probes:
         """Unidentified windows."""
         taken: Probes = self._take("probes")
+        return taken
+
+    @property
+    def delineation(self) -> Delineation:
+        """Component codes of identified and unidentified windows."""
+        taken: Delineation = self._take("delineation")
         return taken
 
     @property

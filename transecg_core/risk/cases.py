@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transecg_core.risk.artefacts import Gallery, Probes, Targets
+from transecg_core.risk.artefacts import Delineation, Gallery, Probes, Targets
 from transecg_core.risk.context import AuditContext, AuditSite
 from transecg_core.risk.duplicates import across_sites
 from transecg_core.risk.rows import NotMeasurable
@@ -58,6 +58,7 @@ class Case:
     site_names: tuple[str, ...]
     gallery: Gallery
     probes: Probes
+    delineation: Delineation
     targets: Targets
     person_G: np.ndarray
     person_Q: np.ndarray
@@ -131,6 +132,7 @@ def build_case(ctx: AuditContext) -> Case:
         site_names=tuple(site.name for site in ctx.sites),
         gallery=gallery,
         probes=probes,
+        delineation=Delineation(_components(ctx, enrolled), _components(ctx, asked)),
         targets=_targets(ctx, enrolled, gallery),
         person_G=person_G,
         person_Q=person_Q,
@@ -181,6 +183,12 @@ def _stack(ctx: AuditContext, blocks: list[_Block]) -> np.ndarray:
     parts = [np.asarray(ctx.sites[block.site].windows.x_NL[block.rows]) for block in blocks]
     length = ctx.sites[0].windows.x_NL.shape[1]
     return np.concatenate(parts) if parts else np.empty((0, length), dtype=np.float32)
+
+
+def _components(ctx: AuditContext, blocks: list[_Block]) -> np.ndarray:
+    parts = [np.asarray(ctx.sites[block.site].windows.component_NL[block.rows]) for block in blocks]
+    length = ctx.sites[0].windows.component_NL.shape[1]
+    return np.concatenate(parts) if parts else np.empty((0, length), dtype=np.uint8)
 
 
 def _targets(ctx: AuditContext, enrolled: list[_Block], gallery: Gallery) -> Targets:

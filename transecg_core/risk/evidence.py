@@ -75,6 +75,7 @@ def gather(ctx: AuditContext, case: Case, attacks: tuple[Attack, ...]) -> Eviden
     made: dict[str, Callable[[], Any]] = {
         "gallery": lambda: case.gallery,
         "probes": lambda: case.probes,
+        "delineation": lambda: case.delineation,
         "targets": lambda: case.targets,
         "released-model": lambda: ModelAccess(ctx.model),
         "architecture": lambda: ModelAccess(ctx.random_model),

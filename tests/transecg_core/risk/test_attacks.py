@@ -18,6 +18,7 @@ def held(context):
     return case, {
         "gallery": case.gallery,
         "probes": case.probes,
+        "delineation": case.delineation,
         "targets": case.targets,
         "released-model": ModelAccess(context.model),
         "architecture": ModelAccess(context.random_model),
