@@ -22,6 +22,7 @@ from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
 from transecg_core.evaluation import report_run
 from transecg_core.privacy.account import RawMechanism, planned_mechanism, spent
+from transecg_core.risk.observed import Observed, RoundSeen, kept_rounds
 from transecg_core.run_record import RunRecord, SiteAccount
 from transecg_core.sites import applied, public_counts
 from transecg_core.training.pretrain import starting_weights
@@ -45,6 +46,8 @@ class Coordinator:
     planned: dict[str, RawMechanism | None] = field(default_factory=dict)
     rounds: list[dict[str, Any]] = field(default_factory=list)
     trained: set[str] = field(default_factory=set)
+    kept: frozenset[int] = frozenset()
+    seen: list[RoundSeen] = field(default_factory=list)
 
     def run(self) -> Path:
         """Train, audit and report.
@@ -65,6 +68,7 @@ class Coordinator:
         described = self.describe(federation)
         start = weights = starting_weights(self.cfg, self.say)
         average: Mapping[str, Tensor] = start
+        self.kept = kept_rounds(self.cfg, start)
         began = time.monotonic()
         for number in range(1, self.cfg.rounds + 1):
             weights = self.round(federation, number, weights)
@@ -74,6 +78,7 @@ class Coordinator:
         record = RunRecord(
             self.cfg, federation.engine, self.rounds, self.account, described, tasks,
             start=start if self.cfg.start_from == "synthetic" else None,
+            observed=Observed(self.cfg, tuple(self.seen)) if self.kept else None,
         )  # fmt: skip
         self.say("audit: risk and attribution")
         return report_run(record, average, self.folder, self.say)
@@ -153,6 +158,9 @@ class Coordinator:
                             f"first reason: {next(iter(absent.values()))}")  # fmt: skip
         merged = aggregate(updates, weights)
         write_atomically(self.folder / "checkpoint.safetensors", save(merged, {"round": str(number)}))
+        if number in self.kept:
+            sent = {site: updates[site].weights for site in sorted(updates)}
+            self.seen.append(RoundSeen(number, weights, merged, sent))
         return merged
 
     def book(self, updates: Mapping[str, Update]) -> None:

@@ -72,6 +72,7 @@ def audit_context(
         ceilings=ceiling_curves(cfg, _raw(record)) if cfg.cohort != "node" else None,
         strangers=cfg.cohort == "node",
         start_model=None if record.start is None else audited_model(cfg, record.start, record.tasks),
+        observed=record.observed,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from transecg_core.config import RunConfig
 from transecg_core.privacy.account import RawMechanism
+from transecg_core.risk.observed import Observed
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class RunRecord:
     that some site trained, of the run's (the heads of others are as they were initialised). A model
     from elsewhere (`transecg_core.external`) comes without rounds and accounts, and with the
     ``command`` that audits it. ``start`` holds the pretrained weights that round 1 started from; None
-    where they were random.
+    where they were random. ``observed`` holds what observers of the rounds saw; None outside a simulation.
     """
 
     cfg: RunConfig
@@ -51,6 +52,7 @@ class RunRecord:
     tasks: tuple[str, ...]
     command: str | None = None
     start: Mapping[str, Tensor] | None = None
+    observed: Observed | None = None
 
     @property
     def elsewhere(self) -> bool:

@@ -15,6 +15,7 @@ from transecg_core.splits.protocols import Split
 if TYPE_CHECKING:
     from transecg_core.privacy.ceilings import CeilingCurve
     from transecg_core.risk.duplicates import Duplicates
+    from transecg_core.risk.observed import Observed
 
 COINS, DECLARED = "independent-coins", "declared-members"
 """How it came about who was trained on: by a fair coin per person, or as somebody says."""
@@ -80,6 +81,8 @@ class AuditContext:
         Recordings that appear twice, once `resolve_duplicates` has dealt with them; None before.
     start_model
         The weights pretrained on synthetic people that training started from; None from random ones.
+    observed
+        What observers of the rounds saw; None where nobody kept it.
     """
 
     sites: tuple[AuditSite, ...]
@@ -96,6 +99,7 @@ class AuditContext:
     members_by: str = COINS
     duplicates: Duplicates | None = None
     start_model: SiteModel | None = None
+    observed: Observed | None = None
 
     @property
     def one_group(self) -> bool:
