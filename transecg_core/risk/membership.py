@@ -34,6 +34,7 @@ MIN_CONTROLS = 40
 """Fewest controls for a TPR at 5 % FPR: two halves of 20, the least that can hold 5 %."""
 _SPLITS = 50
 TPR_METRIC = f"TPR@{FPR:.0%}FPR"
+METRICS = ("AUC", TPR_METRIC)
 
 
 def no_controls(ctx: AuditContext) -> str | None:
@@ -64,14 +65,19 @@ class Scores:
 
 def membership_rows(attack: Attack, ctx: AuditContext, case: Case, held: Mapping[str, Any]) -> list[RiskRow]:
     """Run one membership attack on the trained and on a fresh model; return its rows per site and pooled."""
-    by = ctx.members_by
     try:
         if (why := no_controls(ctx)) is not None:
             raise NotMeasurable(why)
-        scores = _scores(attack, case, held)
+        return rows_of(attack, ctx, case, _scores(attack, case, held))
     except NotMeasurable as reason:
-        return [blank(attack, (POOLED, by, metric), str(reason)) for metric in ("AUC", TPR_METRIC)]
-    pooled = scores.of(_first_ids(case, scores))
+        return [blank(attack, (POOLED, ctx.members_by, metric), str(reason)) for metric in METRICS]
+
+
+def rows_of(
+    attack: Attack, ctx: AuditContext, case: Case, scores: Scores, control: str = "where nothing was trained"
+) -> list[RiskRow]:
+    """Return the rows per site and pooled; `control` says what the other arm's attack was run on."""
+    by, pooled = ctx.members_by, scores.of(first_ids(case, scores))
     arms: list[tuple[str, tuple[str, ...], Scores]] = [
         (name, (name,), scores.of(scores.site_T == i)) for i, name in enumerate(case.site_names)
     ]
@@ -80,7 +86,8 @@ def membership_rows(attack: Attack, ctx: AuditContext, case: Case, held: Mapping
     for site, sites, own in arms:
         rows.append(_row(attack, ctx, (site, by, "AUC"), sites, own, case.duplicates, _auc))
     rows.append(_row(attack, ctx, (POOLED, by, TPR_METRIC), case.site_names, pooled, case.duplicates, _tpr))
-    return rows
+    said = f"control: the same attack {control}"
+    return [row if row.main is None else replace(row, notes=f"{row.notes}; {said}") for row in rows]
 
 
 @dataclass(frozen=True)
@@ -110,14 +117,10 @@ def _row(
     except NotMeasurable as reason:
         return blank(attack, where, str(reason))
     ceiling, why = ceiling_for(ctx, sites, larger_share(scores.several_T, scores.member_T), where[2])
-    warning = (
-        f"{duplicates} people count as another whose recordings they hold; left out if only one of the ids trained"
-        if duplicates
-        else None
-    )
+    merged = "people count as another whose recordings they hold; left out if only one of the ids trained"
+    warning = f"{duplicates} {merged}" if duplicates else None
     pooled = "a person at two sites counts once" if where[0] == POOLED else None
-    control = "control: the same attack where nothing was trained"
-    notes = (*got.notes, control, pooled, ctx.declared, why, warning)
+    notes = (*got.notes, pooled, ctx.declared, why, warning)
     return measured(attack, where, got.found, got.control, got.baseline, got.found.n, notes, ceiling)
 
 
@@ -125,21 +128,20 @@ def _scores(attack: Attack, case: Case, held: Mapping[str, Any]) -> Scores:
     trained_T = attack.run(Given(attack.artefacts, held))
     # The same attack where nothing was trained: the architecture in the released model's place.
     fresh = ChainMap({"released-model": held["architecture"]}, held)  # type: ignore[arg-type]
-    fresh_T = attack.run(Given(attack.artefacts, fresh))
+    return scores_of(case, trained_T, attack.run(Given(attack.artefacts, fresh)))
+
+
+def scores_of(case: Case, trained_T: np.ndarray, fresh_T: np.ndarray) -> Scores:
+    """Return both arms' scores with what is known of each target; NaN in one arm is NaN in both."""
     people = case.people
     member_T, control_T = people.member_C[case.person_T], people.control_C[case.person_T]
     usable_T = np.isfinite(trained_T) & np.isfinite(fresh_T) & (member_T | control_T)
     blind = np.where(usable_T, 0.0, np.nan)
-    return Scores(
-        np.asarray(trained_T) + blind,
-        np.asarray(fresh_T) + blind,
-        case.targets.site_T,
-        member_T,
-        people.sites_C[case.person_T] > 1,
-    )
+    several_T = people.sites_C[case.person_T] > 1
+    return Scores(trained_T + blind, fresh_T + blind, case.targets.site_T, member_T, several_T)
 
 
-def _first_ids(case: Case, scores: Scores) -> np.ndarray:
+def first_ids(case: Case, scores: Scores) -> np.ndarray:
     """Return a mask that keeps one usable id per person, so that nobody counts twice when pooled."""
     usable = np.flatnonzero(np.isfinite(scores.trained_T))
     keep = np.zeros(len(scores.trained_T), dtype=bool)
@@ -148,7 +150,7 @@ def _first_ids(case: Case, scores: Scores) -> np.ndarray:
     return keep
 
 
-def _wins(score_T: np.ndarray, scores: Scores) -> list[PairWins]:
+def wins_of(score_T: np.ndarray, scores: Scores) -> list[PairWins]:
     """Return the member-control comparisons of each site that has both."""
     wins = []
     for site in np.unique(scores.site_T):
@@ -161,7 +163,7 @@ def _wins(score_T: np.ndarray, scores: Scores) -> list[PairWins]:
 
 def _auc(scores: Scores, bootstrap: int, rng: np.random.Generator) -> _Figure:
     """Estimate the AUC over member-control pairs of one site each."""
-    wins = _wins(scores.trained_T, scores)
+    wins = wins_of(scores.trained_T, scores)
     members = sum(w.win_MC.shape[0] for w in wins)
     controls = sum(w.win_MC.shape[1] for w in wins)
     if min(members, controls) < MIN_PEOPLE:
@@ -170,7 +172,7 @@ def _auc(scores: Scores, bootstrap: int, rng: np.random.Generator) -> _Figure:
         raise NotMeasurable(f"{needed}; there are {there}")
     seed = int(rng.integers(2**62))
     found = auc_estimate(wins, bootstrap, np.random.default_rng(seed))
-    fresh = _wins(scores.fresh_T, scores)
+    fresh = wins_of(scores.fresh_T, scores)
     # The same generator: the same people are drawn for both arms, so the difference is paired.
     draws = [auc_draws(w, bootstrap, np.random.default_rng(seed)) for w in (wins, fresh)]
     low, high = percentile(draws[0] - draws[1])
