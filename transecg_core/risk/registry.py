@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from transecg_core.risk.attacks.attack import Attack
 from transecg_core.risk.attacks.embedding_consistency import EMBEDDING_CONSISTENCY
+from transecg_core.risk.attacks.fiducial import FIDUCIAL
 from transecg_core.risk.attacks.identification import IDENTIFICATION
 from transecg_core.risk.attacks.linkage_gap import LINKAGE_GAP
+from transecg_core.risk.attacks.pca import PCA
 from transecg_core.risk.attacks.pca_lda import PCA_LDA
 from transecg_core.risk.attacks.pretrained_start import PRETRAINED_START
 from transecg_core.risk.attacks.random_init import RANDOM_INIT
@@ -14,7 +16,9 @@ from transecg_core.risk.attacks.shared_head_loss import SHARED_HEAD_LOSS
 
 ATTACKS: tuple[Attack, ...] = (
     RAW_CORRELATION,
+    PCA,
     PCA_LDA,
+    FIDUCIAL,
     RANDOM_INIT,
     PRETRAINED_START,
     IDENTIFICATION,
