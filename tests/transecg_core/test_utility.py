@@ -46,7 +46,7 @@ def build_site(name: str, right_P: np.ndarray, member_P: np.ndarray, beats: bool
     windows = Windows(
         x_NL, person_N, np.ones(count, np.int16), record_N,
         beat_N if beats else np.full(count, UNKNOWN, np.uint8), np.zeros((count, WINDOW), np.uint8),
-        r_N, r_N, record_N, names, records, (),
+        r_N, np.ones(count, np.float32), r_N, record_N, names, records, (),
     )  # fmt: skip
     return AuditSite(name, windows, split(windows, "auto", 0), tuple(f"{name}/{n}" for n in names), member_P)
 

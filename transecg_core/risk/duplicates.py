@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import numpy as np
 
 from transecg_core.risk.context import AuditContext, AuditSite
+from transecg_core.signals.schema import Windows
 from transecg_core.splits.copies import refuse_copies, take_out_copies
 from transecg_core.splits.duplicates import DuplicatePair, near_duplicates
 
@@ -56,7 +57,7 @@ class Duplicates:
     records_left_out: int
 
 
-_PER_WINDOW = (*("x_NL", "participant_N", "session_N", "record_N", "beat_N", "component_NL", "r_sample_N"),)
+_PER_WINDOW = tuple(field.name for field in fields(Windows) if field.name.endswith(("_N", "_NL")))
 _Name = TypeVar("_Name", str, tuple[str, str, str])
 Record = tuple[str, str, str]
 """Site, participant, record."""

@@ -54,6 +54,7 @@ MEANINGS: Mapping[str, str] = {
     "beat_N": f"beat class: {', '.join(f'{k} {name}' for k, name in enumerate(BEATS))}; {UNKNOWN} unknown",
     "component_NL": f"part of the heartbeat: {', '.join(f'{k} {name}' for k, name in enumerate(COMPONENTS))}",
     "r_sample_N": f"position of the R peak in its record, samples at {FS_HZ:g} Hz",
+    "scale_N": "standard deviation of the window before it was z-normed, mV",
     "rpeak_B": f"position of every R peak found, samples at {FS_HZ:g} Hz",
     "rpeak_record_B": "number of the record that the peak is in",
 }

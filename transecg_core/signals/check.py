@@ -15,6 +15,7 @@ TYPES = {
     "beat_N": np.uint8,
     "component_NL": np.uint8,
     "r_sample_N": np.int64,
+    "scale_N": np.float32,
     "rpeak_B": np.int64,
     "rpeak_record_B": np.int32,
 }
@@ -41,6 +42,8 @@ def check(windows: Windows) -> None:
     _within("beat_N", windows.beat_N[windows.beat_N != UNKNOWN], 0, len(BEATS))
     _within("session_N", windows.session_N, 1, np.inf)
     _within("r_sample_N", windows.r_sample_N, 0, np.inf)
+    if not (np.isfinite(windows.scale_N).all() and (windows.scale_N > 0).all()):
+        raise ValueError("scale_N is out of bounds")
     _within("rpeak_B", windows.rpeak_B, 0, np.inf)
     place = {participant: index for index, participant in enumerate(windows.participants)}
     owner_R = np.array([place.get(record.participant, -1) for record in windows.records])

@@ -58,6 +58,8 @@ class Windows:
         uint8 component code per sample.
     r_sample_N
         int64 position of the R peak in its record at 250 Hz; rows of a record ascend.
+    scale_N
+        float32 standard deviation (mV) of the window before it was z-normed: what normalising took out.
     rpeak_B, rpeak_record_B
         Every R peak detected (int64, position in its record at 250 Hz) and its record (int32 index
         into `records`); rows of a record are together and ascend. Windows are capped per record
@@ -73,6 +75,7 @@ class Windows:
     beat_N: np.ndarray
     component_NL: np.ndarray
     r_sample_N: np.ndarray
+    scale_N: np.ndarray
     rpeak_B: np.ndarray
     rpeak_record_B: np.ndarray
     participants: tuple[str, ...]

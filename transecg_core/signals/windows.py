@@ -31,6 +31,7 @@ class RecordWindows:
     beat_N: np.ndarray
     component_NL: np.ndarray
     r_sample_N: np.ndarray
+    scale_N: np.ndarray
     rpeak_B: np.ndarray
 
 
@@ -87,6 +88,7 @@ def _joined(
         beat_N=np.concatenate([part.beat_N for part in parts]),
         component_NL=np.concatenate([part.component_NL for part in parts]),
         r_sample_N=np.concatenate([part.r_sample_N for part in parts]),
+        scale_N=np.concatenate([part.scale_N for part in parts]),
         rpeak_B=np.concatenate([part.rpeak_B for part in parts]),
         rpeak_record_B=np.repeat(np.arange(len(infos), dtype=np.int32), peaks),
         participants=participants,
@@ -160,11 +162,13 @@ def record_windows(recording: Recording, max_per_record: int, skips: SkipLog) ->
     kept = np.flatnonzero(cut.good_B)
     kept = kept[_spread(cut.beat_B[kept], max_per_record)]
     skips.add(recording.record, OVER_CAP, int(cut.good_B.sum()) - kept.size)
+    x_NL, scale_N = _znorm(cut.x_BL[kept])
     return RecordWindows(
-        x_NL=_znorm(cut.x_BL[kept]),
+        x_NL=x_NL,
         beat_N=cut.beat_B[kept],
         component_NL=component_T[_samples(cut.r_B[kept])],
         r_sample_N=cut.r_B[kept],
+        scale_N=scale_N,
         rpeak_B=all_r_B.astype(np.int64),
     )
 
@@ -241,6 +245,8 @@ def _even(index_K: np.ndarray, count: int) -> np.ndarray:
     return index_K[(np.arange(count) * index_K.size) // max(count, 1)]
 
 
-def _znorm(x_NL: np.ndarray) -> np.ndarray:
+def _znorm(x_NL: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the windows with mean 0 and standard deviation 1, and the one they had (mV)."""
     x_NL = x_NL - x_NL.mean(axis=1, keepdims=True)
-    return np.asarray(x_NL / x_NL.std(axis=1, keepdims=True), dtype=np.float32)
+    scale_N1 = x_NL.std(axis=1, keepdims=True)
+    return np.asarray(x_NL / scale_N1, dtype=np.float32), scale_N1[:, 0].astype(np.float32)

@@ -71,6 +71,7 @@ def _toy_site(name: str, seed: int) -> AuditSite:
         beat_N=np.full(count, UNKNOWN, dtype=np.uint8),
         component_NL=np.tile(component_code(), (count, 1)),
         r_sample_N=np.arange(count, dtype=np.int64) * 2 * WINDOW,
+        scale_N=np.ones(count, dtype=np.float32),
         rpeak_B=np.arange(count, dtype=np.int64) * 2 * WINDOW,
         rpeak_record_B=record,
         participants=tuple(f"p{p}" for p in range(PEOPLE)),

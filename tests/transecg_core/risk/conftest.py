@@ -21,6 +21,8 @@ TRAIT = slice(0, 16)
 """Samples that carry who the person is; the rest is noise."""
 MARK = 20
 """Sample that tells, on request, whether the person was trained on."""
+COMPONENT_L = np.repeat(np.arange(6, dtype=np.uint8), (30, 32, 24, 18, 46, 50))
+"""Every beat's delineation: P, PQ, QRS with the R peak inside, ST, T, TP."""
 CLASSES = {"sex": 2, "age": len(AGE_BANDS), "beat": len(BEATS), "diagnosis": 2}
 
 
@@ -108,8 +110,9 @@ def build_site(recipe: Recipe, index: int) -> AuditSite:
         session_N=np.ones(count, dtype=np.int16),
         record_N=record_N,
         beat_N=np.zeros(count, dtype=np.uint8),
-        component_NL=np.zeros((count, WINDOW), dtype=np.uint8),
+        component_NL=np.tile(COMPONENT_L, (count, 1)),
         r_sample_N=(r_N := np.tile(np.arange(recipe.windows) * 250 + 75, recipe.people * recipe.records)),
+        scale_N=np.ones(count, dtype=np.float32),
         rpeak_B=r_N,
         rpeak_record_B=record_N,
         participants=names,

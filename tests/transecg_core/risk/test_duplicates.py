@@ -137,7 +137,16 @@ def test_a_chain_of_people_with_nothing_but_copies_is_one_person(plain) -> None:
     """p5 has p3's first record, p6 p3's second; each of them has nothing else."""
     site = plain.sites[0]
     only_N = ~np.isin(site.windows.record_N, (11, 13))
-    rows = ("x_NL", "participant_N", "session_N", "record_N", "beat_N", "component_NL", "r_sample_N")
+    rows = (
+        "x_NL",
+        "participant_N",
+        "session_N",
+        "record_N",
+        "beat_N",
+        "component_NL",
+        "r_sample_N",
+        "scale_N",
+    )
     split = replace(
         site.split, gallery_N=site.split.gallery_N[only_N],
         probes={name: mask[only_N] for name, mask in site.split.probes.items()},

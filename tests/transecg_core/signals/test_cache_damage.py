@@ -106,6 +106,8 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
             ("component_NL", 7),
             ("r_sample_N", -1),
             ("rpeak_B", -1),
+            ("scale_N", 0),
+            ("scale_N", np.inf),
         )
     },
     "an array of another type": _retype,

@@ -39,7 +39,7 @@ def test_contract_of_arrays(make_recording: Make) -> None:
         ("participant_N", np.int32),
         ("record_N", np.int32),
     )
-    more = ("session_N", np.int16), ("beat_N", np.uint8), ("r_sample_N", np.int64)
+    more = ("session_N", np.int16), ("beat_N", np.uint8), ("r_sample_N", np.int64), ("scale_N", np.float32)
     for name, kind in (*kinds, *more):
         assert getattr(windows, name).dtype == kind
         assert getattr(windows, name).shape[0] == n
@@ -52,6 +52,7 @@ def test_contract_of_arrays(make_recording: Make) -> None:
         assert (np.diff(windows.r_sample_N[windows.record_N == record]) > 0).all()
     np.testing.assert_allclose(windows.x_NL.mean(axis=1), 0, atol=1e-5)
     np.testing.assert_allclose(windows.x_NL.std(axis=1), 1, atol=1e-4)
+    assert (windows.scale_N > 0).all()
     assert (np.abs(windows.x_NL).argmax(axis=1) == R_OFFSET).all()
     assert (windows.beat_N == UNKNOWN).all()
     assert (windows.component_NL[:, R_OFFSET] == COMPONENT_CODE["QRS"]).all()
@@ -63,6 +64,7 @@ def test_contract_of_arrays(make_recording: Make) -> None:
 def test_amplitude_does_not_matter_and_runs_repeat(make_recording: Make) -> None:
     one, two = build_windows(source(make_recording())), build_windows(source(make_recording(scale=2.0)))
     np.testing.assert_allclose(one.x_NL, two.x_NL, atol=1e-4)
+    np.testing.assert_allclose(two.scale_N, 2 * one.scale_N, rtol=1e-4)  # what normalising took out
     assert build_windows(source(make_recording())).x_NL.tobytes() == one.x_NL.tobytes()
 
 

@@ -78,7 +78,8 @@ def _cut(signals: dict[str, np.ndarray]) -> Windows:
     return Windows(
         np.array(x, dtype=np.float32), record_N.astype(np.int32), np.ones(len(rows), np.int16),
         record_N.astype(np.int32), np.full(len(rows), 255, np.uint8), np.zeros((len(rows), WINDOW), np.uint8),
-        r_N, rpeak_B, rpeak_record_B.astype(np.int32), tuple(i.participant for i in infos), tuple(infos), (),
+        r_N, np.ones(len(rows), np.float32), rpeak_B, rpeak_record_B.astype(np.int32),
+        tuple(i.participant for i in infos), tuple(infos), (),
     )  # fmt: skip
 
 

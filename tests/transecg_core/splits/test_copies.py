@@ -24,6 +24,7 @@ def record_windows(*starts: tuple[str, int, int]) -> Windows:
         x_NL=np.zeros((n, WINDOW), np.float32), participant_N=np.zeros(n, np.int32),
         session_N=np.ones(n, np.int16), record_N=record_N, beat_N=np.zeros(n, np.uint8),
         component_NL=np.zeros((n, WINDOW), np.uint8), r_sample_N=at_N,
+        scale_N=np.ones(n, np.float32),
         rpeak_B=at_N, rpeak_record_B=record_N, participants=("p",),
         records=tuple(RecordInfo("p", 1, name, "I", 1800.0, None, None, None) for name, _, _ in starts), skips=(),
     )  # fmt: skip

@@ -88,7 +88,7 @@ def test_beats_that_fall_on_each_other_are_not_enough(seed: int) -> None:
     second = replace(
         second, rpeak_B=near_B, rpeak_record_B=second.rpeak_record_B[:count], x_NL=second.x_NL[rows],
         participant_N=second.participant_N[rows], session_N=second.session_N[rows], record_N=second.record_N[rows],
-        beat_N=second.beat_N[rows], component_NL=second.component_NL[rows],
+        beat_N=second.beat_N[rows], scale_N=second.scale_N[rows], component_NL=second.component_NL[rows],
         r_sample_N=np.array([to[int(r)] for r in second.r_sample_N[rows]]),
     )  # fmt: skip
     assert near_duplicates([("x", first), ("y", second)]) == ()

@@ -36,6 +36,7 @@ def make(cohort: list[list[tuple[int, int, int]]], first: int = 0) -> Windows:
         beat_N=np.full(count, 255, dtype=np.uint8),
         component_NL=np.zeros((count, WINDOW), dtype=np.uint8),
         r_sample_N=table[:, 3].astype(np.int64),
+        scale_N=np.ones(count, dtype=np.float32),
         rpeak_B=table[:, 3].astype(np.int64),
         rpeak_record_B=table[:, 2].astype(np.int32),
         participants=tuple(f"p{person + first}" for person in range(len(cohort))),
