@@ -15,13 +15,14 @@ from flwr.clientapp import ClientApp
 from torch import Tensor
 
 from client.admission import planned, refuse_by_policy, refuse_few_people, refuse_unaffordable
-from client.budget import charge_description, digest, open_ledger, refuse_round, release_key, rounds_left
+from client.budget import charge_description, open_ledger, refuse_round, release_key, rounds_left
 from client.order import Order
 from client.refusal import Refusal
 from client.round import train_round
 from client.site import DECLARED, Node, engine_name, open_node_site, read_node
 from transecg_core.config import RunConfig, parse
 from transecg_core.errors import UserError
+from transecg_core.model.weights import digest
 from transecg_core.privacy.account import claimed_unit, guaranteed
 from transecg_core.privacy.releases import UNABLE, allowed, refuse
 from transecg_core.report.describe import describe_site

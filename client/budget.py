@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from safetensors.torch import save
 from torch import Tensor
 
 from client import spending
@@ -22,6 +21,7 @@ from client.refusal import ChargedAlready
 from client.site import Node, inside_simulation
 from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
+from transecg_core.model.weights import packed
 from transecg_core.privacy.accounting import Mechanism, Unit
 from transecg_core.report.manifest import code_hash
 
@@ -145,13 +145,3 @@ def rounds_left(cfg: RunConfig, order: Order, ledger: Ledger) -> int:
     if order.round > 0:
         return cfg.rounds - order.round + 1
     return max(0, cfg.rounds - len({charge.key.round for charge in ledger.events(order.run)}))
-
-
-def packed(state: Mapping[str, Tensor]) -> bytes:
-    """Return weights as the bytes that are stored and sent."""
-    return save({name: value.contiguous() for name, value in state.items()})
-
-
-def digest(state: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of weights."""
-    return hashlib.sha256(packed(state)).hexdigest()

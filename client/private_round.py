@@ -8,27 +8,18 @@ from dataclasses import dataclass
 from safetensors.torch import load
 from torch import Tensor
 
-from client.budget import (
-    budgets,
-    charge_unbounded,
-    digest,
-    lifetime,
-    open_ledger,
-    packed,
-    refuse_round,
-    release_key,
-)  # fmt: skip
+from client.budget import budgets, charge_unbounded, lifetime, open_ledger, refuse_round, release_key
 from client.ledger import Charge
 from client.order import Order
 from client.refusal import ChargedAlready
 from client.site import Node, inside_simulation
 from transecg_core.config import RunConfig
 from transecg_core.model.heads import SiteModel, shared_state
-from transecg_core.privacy.account import guaranteed, planned_mechanism, sampling
+from transecg_core.model.weights import digest, packed
+from transecg_core.privacy.account import guaranteed, planned_mechanism
 from transecg_core.privacy.accounting import Mechanism
-from transecg_core.seeds import seed_for
-from transecg_core.training.local import TrainingSet, TrainLog, cosine
-from transecg_core.training.private import PrivateSpec, train_private
+from transecg_core.training.local import TrainingSet, TrainLog
+from transecg_core.training.site_round import noise_seed, private_steps
 
 
 @dataclass(frozen=True)
@@ -111,14 +102,7 @@ def _train(
     cfg: RunConfig, node: Node, model: SiteModel, data: TrainingSet, order: Order, mechanism: Mechanism,
     counts: tuple[float, float], weights_hash: str,
 ) -> TrainLog:  # fmt: skip
-    spec = PrivateSpec(
-        unit=mechanism.unit, sigma=mechanism.sigma, clip_norm=cfg.clip_norm, q=mechanism.q,
-        expected=sampling(cfg, *counts)[1], windows_per_draw=cfg.draw_windows,
-        max_windows=mechanism.max_windows,
-    )  # fmt: skip
-    rate, first = cosine(cfg.rate, cfg.rounds * cfg.steps), (order.round - 1) * cfg.steps
-    # Seeded noise can be subtracted by whoever knows the seed: simulations only, and marked there. The input
-    # weights are part of the seed, so that the same noise never covers two different updates.
+    # Seeded noise can be subtracted by whoever knows the seed: simulations only, and marked there.
     simulated = inside_simulation() and cfg.cohort != "node" and node.site is None
-    seed = seed_for(cfg.seed, "private", order.site, order.round, weights_hash) if simulated else None
-    return train_private(model, data, spec, steps=cfg.steps, lr_schedule=lambda s: rate(first + s), seed=seed)
+    seed = noise_seed(cfg, order.site, order.round, weights_hash) if simulated else None
+    return private_steps(cfg, model, data, order.round, mechanism, counts, seed)

@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from server.federation import Answer, Federation
-from server.strategy import MIN_SITES, Refused, Update, aggregate, averaged, check
+from server.strategy import MIN_SITES, Refused, Update, aggregate, check
 from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
 from transecg_core.evaluation import report_run
@@ -25,6 +25,7 @@ from transecg_core.privacy.account import RawMechanism, planned_mechanism, spent
 from transecg_core.risk.observed import Observed, RoundSeen, kept_rounds
 from transecg_core.run_record import RunRecord, SiteAccount
 from transecg_core.sites import applied, public_counts
+from transecg_core.training.aggregation import averaged
 from transecg_core.training.pretrain import starting_weights
 
 Say = Callable[[str], None]

@@ -17,6 +17,7 @@ from torch import Tensor
 from server.federation import printable
 from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
+from transecg_core.training.aggregation import mean_of
 
 MIN_SITES = 2
 MAX_HEADER = 1024
@@ -154,11 +155,7 @@ def _lifetime(facts: ConfigRecord) -> tuple[float, int] | None:
 
 
 def aggregate(updates: Mapping[str, Update], current: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the uniform mean of the updates, summed in site order in float64.
-
-    Uniform weights: a site's size is not a release, and no site's influence exceeds 1/n.
-    A task's head is averaged over the sites that train that task. Arrival order can't change
-    a bit of the result.
+    """Return the mean of the updates (see `mean_of`), in site order: arrival order can't change a bit of it.
 
     Raises
     ------
@@ -167,34 +164,4 @@ def aggregate(updates: Mapping[str, Update], current: Mapping[str, Tensor]) -> d
     """
     if len(updates) < MIN_SITES:
         raise UserError(f"only {len(updates)} site(s) left; a round needs at least {MIN_SITES}")
-    merged = {}
-    for name, value in current.items():
-        task = name.split(".")[1] if name.startswith("heads.") else None
-        voters = [
-            updates[s].weights[name] for s in sorted(updates) if task is None or task in updates[s].tasks
-        ]
-        if voters:
-            total = torch.zeros(value.shape, dtype=torch.float64)
-            for voter in voters:
-                total += voter.double()
-            merged[name] = (total / len(voters)).to(value.dtype)
-        else:
-            merged[name] = value
-    return merged
-
-
-def averaged(
-    average: Mapping[str, Tensor], weights: Mapping[str, Tensor], decay: float, number: int
-) -> Mapping[str, Tensor]:
-    """Return the exponential moving average of the rounds' weights after round `number` (from 1).
-
-    The weights of rounds 1..n sum to one, and the start has none: ``a += (1 - d) / (1 - d^n) (w - a)``.
-    Weights that were noised at the sites may be averaged at no cost to anybody's privacy.
-    """
-    if decay == 0:
-        return weights
-    share = (1 - decay) / (1 - decay**number)
-    return {
-        name: (average[name].double() + share * (value.double() - average[name].double())).to(value.dtype)
-        for name, value in weights.items()
-    }
+    return mean_of([updates[site] for site in sorted(updates)], current)

@@ -15,7 +15,7 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from client import app
 from client.admission import refuse_by_policy, refuse_few_people, refuse_unaffordable
-from client.budget import digest, release_key
+from client.budget import release_key
 from client.ledger import Ledger, ReleaseKey
 from client.order import Order
 from client.policy import Policy
@@ -23,6 +23,7 @@ from client.refusal import Refusal
 from client.site import Node
 from transecg_core.config import RunConfig, defaults, parse
 from transecg_core.errors import UserError
+from transecg_core.model.weights import digest
 from transecg_core.privacy.accounting import Mechanism
 from transecg_core.privacy.releases import NEEDED, REFUSALS
 

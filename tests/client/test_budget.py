@@ -16,7 +16,7 @@ import torch
 
 from client import private_round
 from client.app import admit
-from client.budget import charge_unbounded, digest, lifetime, open_ledger
+from client.budget import charge_unbounded, lifetime, open_ledger
 from client.ledger import Ledger, Overspend, verify
 from client.order import Order
 from client.policy import Policy
@@ -24,6 +24,7 @@ from client.private_round import train_privately
 from client.site import Node
 from transecg_core.config import RunConfig, parse
 from transecg_core.model.heads import SiteModel, new_site_model, shared_state
+from transecg_core.model.weights import digest
 from transecg_core.training.local import TrainingSet, TrainLog
 
 ROOT = Path(__file__).resolve().parents[2]

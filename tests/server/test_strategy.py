@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from io import BytesIO
 
 import numpy as np
@@ -13,7 +12,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.strategy import Refused, Update, aggregate, averaged, check, max_update_norm
+from server.strategy import Refused, Update, aggregate, check, max_update_norm
 from transecg_core.config import parse
 from transecg_core.errors import UserError
 from transecg_core.model.heads import new_site_model, shared_state
@@ -233,12 +232,3 @@ def test_mean_is_uniform_and_heads_count_only_the_sites_that_train_them() -> Non
 def test_one_site_alone_is_no_federation() -> None:
     with pytest.raises(UserError, match=r"only 1 site"):
         aggregate({"a": update("a", 0.0)}, CURRENT)
-
-
-def test_the_released_average_is_that_of_the_rounds_and_the_start_has_no_part_in_it() -> None:
-    rounds = [{"w": torch.tensor([float(v)])} for v in (4.0, 1.0, 3.0)]
-    average: Mapping[str, torch.Tensor] = {"w": torch.tensor([99.0])}
-    for number, weights in enumerate(rounds, start=1):
-        average = averaged(average, weights, 0.5, number)
-    assert float(average["w"]) == pytest.approx((0.25 * 4 + 0.5 * 1 + 3) / 1.75)
-    assert averaged(average, rounds[0], 0.0, 4) is rounds[0]  # the last round's bytes, not a rounding of them

@@ -22,6 +22,9 @@ SHIFT = 5
 NOISE_STD = 0.05
 """Augmentation: a shift of up to +-5 samples (20 ms) and Gaussian noise, in z-normed units."""
 
+LARGEST_GRADIENT = 5.0
+"""L2 norm that a plain step's gradient is scaled down to."""
+
 _SEX = {"F": 0, "M": 1}
 _DIAGNOSIS = {"normal": 0, "abnormal": 1}
 
@@ -123,8 +126,12 @@ def window_losses(model: SiteModel, x_BL: Tensor, targets_B: Mapping[str, Tensor
     Nothing is normalised across windows, so that a window's gradient depends on that window
     alone; differential privacy rests on this.
     """
-    logits = model(x_BL)
-    total_B = torch.zeros(x_BL.shape[0])
+    return losses_of(model(x_BL), targets_B, x_BL.shape[0])
+
+
+def losses_of(logits: Mapping[str, Tensor], targets_B: Mapping[str, Tensor], rows: int) -> Tensor:
+    """Return `window_losses` of windows whose logits (B, classes) are known, by task."""
+    total_B = torch.zeros(rows)
     for task, target_B in targets_B.items():
         weight = torch.tensor(CLASS_WEIGHT[task]) if task in CLASS_WEIGHT else None
         loss_B = F.cross_entropy(
@@ -140,6 +147,13 @@ def augment(x_BL: Tensor, generator: torch.Generator) -> Tensor:
     shift_B1 = torch.randint(-SHIFT, SHIFT + 1, (batch, 1), generator=generator)
     index_BL = (torch.arange(length)[None] + shift_B1).clamp(0, length - 1)
     return x_BL.gather(1, index_BL) + NOISE_STD * torch.randn(x_BL.shape, generator=generator)
+
+
+def draw_batch(data: TrainingSet, size: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the augmented windows (B, L) and targets of a plain step, drawn with replacement."""
+    rows_B = torch.randint(len(data), (size,), generator=generator)
+    targets_B = {task: target[rows_B] for task, target in data.targets.items()}
+    return augment(data.x_NL[rows_B], generator), targets_B
 
 
 def cosine(peak: float, total: int) -> Callable[[int], float]:
@@ -187,14 +201,13 @@ def train_local(
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(first_step + step)
-        rows_B = torch.randint(len(data), (batch_size,), generator=generator)
-        targets_B = {task: target[rows_B] for task, target in data.targets.items()}
-        loss = window_losses(model, augment(data.x_NL[rows_B], generator), targets_B).mean()
+        x_BL, targets_B = draw_batch(data, batch_size, generator)
+        loss = window_losses(model, x_BL, targets_B).mean()
         if not bool(torch.isfinite(loss)):
             raise FloatingPointError(f"loss is {loss.item()} at step {first_step + step}")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
         optimizer.step()
         losses.append(float(loss.detach()))
     return TrainLog(tuple(losses))
