@@ -48,6 +48,8 @@ class Case:
 
     Attributes
     ----------
+    local_G
+        Index of each enrolled person among the participants of their site's windows.
     entry_of_Q
         Gallery entry of the query's own local id; -1 if that id enrolled nothing.
     duplicates
@@ -61,6 +63,7 @@ class Case:
     delineation: Delineation
     targets: Targets
     person_G: np.ndarray
+    local_G: np.ndarray
     person_Q: np.ndarray
     protocol_Q: np.ndarray
     entry_of_Q: np.ndarray
@@ -135,6 +138,7 @@ def build_case(ctx: AuditContext) -> Case:
         delineation=Delineation(_components(ctx, enrolled), _components(ctx, asked)),
         targets=_targets(ctx, enrolled, gallery),
         person_G=person_G,
+        local_G=np.array([local for _, local in entry], dtype=np.int64),
         person_Q=person_Q,
         protocol_Q=np.array([CROSS_SITE if b.role == "gallery" else b.role for b in asked], dtype=object),
         entry_of_Q=np.array([entry.get((b.site, b.local), -1) for b in asked], dtype=np.int64),

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from transecg_core.risk.rows import Kind, RiskRow
 
-Group = Literal["member", "control", "everybody"]
+Group = Literal["member", "control", "neither", "everybody"]
+"""Trained on, never trained on, trained on under some of their ids only; everybody where nobody can say."""
 Points = tuple[float | None, ...]
 
 
@@ -58,19 +59,60 @@ class PersonRisk:
     Attributes
     ----------
     participant
-        Local id, or a salted hash of it where the report says so.
+        Salted hash of the local id (`transecg_core.risk.codes`); ``people.csv`` beside a local report tells whose.
+    protocol
+        The hardest that this person has probes for; None without a probe.
     figures
-        Name of a figure -> value in [0, 1], None where not measurable.
+        Name of a figure -> value, None where not measurable.
     """
 
     site: str
     participant: str
     group: Group
+    protocol: str | None
     figures: Mapping[str, float | None]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the person with exactly the keys of the report's ``people_at_risk.people``."""
+        """Return the person with exactly the keys of the report's ``people_at_risk``."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class GroupRisk:
+    """How well the people of one group are identified: one line of the report's groups.
+
+    Attributes
+    ----------
+    attribute, group
+        What divides people, and one part of them: ``sex`` and ``F``.
+    name, kind, observer, protocol, metric
+        As in `RiskRow`; over all sites.
+    main, control, ci95, n_participants
+        As in `RiskRow`; `n_controls` people are behind `control`.
+    baseline
+        B: the best signal-only attack on the same people. A: the naive guess.
+    """
+
+    attribute: str
+    group: str
+    name: str
+    kind: Kind
+    observer: str
+    protocol: str
+    metric: str
+    main: float | None
+    control: float | None
+    baseline: float | None
+    ci95: tuple[float, float] | None
+    n_participants: int
+    n_controls: int
+    notes: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the group with exactly the keys of the report's ``risk_groups``."""
+        row = asdict(self)
+        row["ci95"] = None if self.ci95 is None else list(self.ci95)
+        return row
 
 
 @dataclass(frozen=True)
@@ -105,6 +147,7 @@ class Findings:
     curves: tuple[Curve, ...] = ()
     people: tuple[PersonRisk, ...] = ()
     rebuilt: tuple[Rebuilt, ...] = ()
+    groups: tuple[GroupRisk, ...] = ()
 
 
 def together(parts: Iterable[Findings]) -> Findings:
@@ -115,4 +158,5 @@ def together(parts: Iterable[Findings]) -> Findings:
         tuple(curve for part in parts for curve in part.curves),
         tuple(person for part in parts for person in part.people),
         tuple(pair for part in parts for pair in part.rebuilt),
+        tuple(group for part in parts for group in part.groups),
     )

@@ -68,7 +68,7 @@ def membership_rows(attack: Attack, ctx: AuditContext, case: Case, held: Mapping
     try:
         if (why := no_controls(ctx)) is not None:
             raise NotMeasurable(why)
-        return rows_of(attack, ctx, case, _scores(attack, case, held))
+        return rows_of(attack, ctx, case, scored(attack, case, held))
     except NotMeasurable as reason:
         return [blank(attack, (POOLED, ctx.members_by, metric), str(reason)) for metric in METRICS]
 
@@ -124,7 +124,8 @@ def _row(
     return measured(attack, where, got.found, got.control, got.baseline, got.found.n, notes, ceiling)
 
 
-def _scores(attack: Attack, case: Case, held: Mapping[str, Any]) -> Scores:
+def scored(attack: Attack, case: Case, held: Mapping[str, Any]) -> Scores:
+    """Return one attack's score of every target, on the trained and on a fresh model."""
     trained_T = attack.run(Given(attack.artefacts, held))
     # The same attack where nothing was trained: the architecture in the released model's place.
     fresh = ChainMap({"released-model": held["architecture"]}, held)  # type: ignore[arg-type]
