@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -14,7 +14,13 @@ from torch.nn import functional as F
 from transecg_core.model.heads import LOCAL_TASKS, SiteModel
 from transecg_core.training.local import MISSING
 
-Artefact = Literal["gallery", "probes", "delineation", "targets", "released-model", "architecture", "start"]
+if TYPE_CHECKING:
+    from transecg_core.risk.rounds import GlobalRounds, SiteUpdates
+
+Artefact = Literal[
+    "gallery", "probes", "delineation", "targets", "released-model", "architecture", "start",
+    "site-updates", "global-rounds",
+]  # fmt: skip
 ARTEFACTS: tuple[str, ...] = get_args(Artefact)
 _BATCH = 256
 
@@ -187,4 +193,16 @@ class Given:
     def start(self) -> ModelAccess:
         """The weights that training started from, pretrained on synthetic people."""
         taken: ModelAccess = self._take("start")
+        return taken
+
+    @property
+    def site_updates(self) -> SiteUpdates:
+        """Every site's update of every round."""
+        taken: SiteUpdates = self._take("site-updates")
+        return taken
+
+    @property
+    def global_rounds(self) -> GlobalRounds:
+        """The global weights before and after every round."""
+        taken: GlobalRounds = self._take("global-rounds")
         return taken

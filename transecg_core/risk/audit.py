@@ -13,6 +13,7 @@ from transecg_core.risk.linkage import linkage_rows
 from transecg_core.risk.linkage_gap import METRIC, linkage_gap_row
 from transecg_core.risk.membership import membership_rows
 from transecg_core.risk.registry import ATTACKS
+from transecg_core.risk.round_membership import round_membership
 from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
 from transecg_core.risk.table import CROSS_SITE, blank
 
@@ -72,7 +73,13 @@ EVALUATORS: Mapping[Measure, Evaluator] = {
     "linkage": _linkage,
     "linkage-gap": _linkage_gap,
     "membership": _membership,
+    "round-membership": round_membership,
 }
 """Who judges an attack, by what it measures."""
-FIRST_METRIC: Mapping[Measure, str] = {"linkage": "rank-1", "linkage-gap": METRIC, "membership": "AUC"}
+FIRST_METRIC: Mapping[Measure, str] = {
+    "linkage": "rank-1",
+    "linkage-gap": METRIC,
+    "membership": "AUC",
+    "round-membership": "AUC",
+}
 """Metric under which an attack says that it could not be run at all."""

@@ -14,6 +14,8 @@ from transecg_core.risk.context import AuditContext
 from transecg_core.risk.findings import Findings
 from transecg_core.risk.linkage import Linkage, Question, run_linkage
 from transecg_core.risk.problems import problems
+from transecg_core.risk.round_tables import RoundTables
+from transecg_core.risk.rounds import GlobalRounds, SiteUpdates
 
 
 class Held(Mapping[str, Any]):
@@ -83,4 +85,8 @@ def gather(ctx: AuditContext, case: Case, attacks: tuple[Attack, ...]) -> Eviden
     start = ctx.start_model
     if start is not None:
         made["start"] = lambda: ModelAccess(start)
+    if ctx.observed is not None:
+        tables = RoundTables(ctx.observed, ctx.tasks, case.site_names)
+        made["site-updates"] = lambda: SiteUpdates(tables)
+        made["global-rounds"] = lambda: GlobalRounds(tables)
     return Evidence(ctx, case, Held(made), attacks)

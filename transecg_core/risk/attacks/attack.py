@@ -11,7 +11,7 @@ import numpy as np
 from transecg_core.risk.artefacts import Given
 from transecg_core.risk.rows import Kind
 
-Measure = Literal["linkage", "membership", "linkage-gap"]
+Measure = Literal["linkage", "membership", "linkage-gap", "round-membership"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Attack:
     measure
         ``linkage`` and ``linkage-gap``: `run` returns similarities of every query with
         every enrolled person (Q, G). ``membership``: `run` returns one score per target
-        (T,), higher for "was trained on", NaN where there is none.
+        (T,), higher for "was trained on", NaN where there is none. ``round-membership``: one per
+        target and round (T, R).
     run
         The attack; raises `NotMeasurable` where the data can't carry it.
     """
@@ -51,4 +52,7 @@ class Attack:
 
 ANYBODY = "anyone with the recordings"
 RELEASED_MODEL = "released-model"
+SERVER = "server"
+OTHER_SITE = "other-site"
 GALLERY_WORDS = "identified gallery records of every site's people and an unidentified probe record"
+TARGETS_WORDS = "the person's own windows with their labels, and other people's to compare"

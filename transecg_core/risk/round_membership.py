@@ -1,0 +1,121 @@
+"""Rows of kind C for observers of every round: who was in training, from what changed round by round."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from transecg_core.risk.artefacts import Given
+from transecg_core.risk.attacks.attack import Attack
+from transecg_core.risk.cases import Case
+from transecg_core.risk.context import AuditContext
+from transecg_core.risk.estimate import MIN_PEOPLE, auc, auc_draws, percentile
+from transecg_core.risk.evidence import Evidence
+from transecg_core.risk.findings import Curve, Findings
+from transecg_core.risk.membership import METRICS, Scores, first_ids, no_controls, rows_of, scores_of, wins_of
+from transecg_core.risk.round_tables import WINDOWS
+from transecg_core.risk.rounds import GlobalRounds, SiteUpdates, numbers_of
+from transecg_core.risk.rows import POOLED, NotMeasurable
+from transecg_core.risk.table import blank
+from transecg_core.seeds import seed_for
+
+CONTROLS: Mapping[str, str] = {
+    "site-updates": "with another site's update as their own site's, which did not train on them in that round",
+    "global-rounds": "with their own site left out of the round's mean, which then did not train on them in that round",
+}
+"""Artefact -> what the control arm is run on."""
+
+
+def no_rounds(ctx: AuditContext) -> str | None:
+    """Return why there is nothing that an observer of rounds saw; None if there is."""
+    if ctx.observed is None:
+        return "nobody kept what observers of the rounds saw"
+    return None if ctx.observed.rounds else "no round was finished"
+
+
+def round_membership(attack: Attack, evidence: Evidence) -> Findings:
+    """Run an attack that scores targets round by round (T, R); return rows and a curve over rounds.
+
+    A target's score is the mean over the rounds in which their site took part.
+    """
+    ctx, case = evidence.ctx, evidence.case
+    try:
+        if (why := no_controls(ctx) or no_rounds(ctx)) is not None:
+            raise NotMeasurable(why)
+        trained_TR, fresh_TR = both_arms(attack, evidence.held)
+    except NotMeasurable as reason:
+        return Findings([blank(attack, (POOLED, ctx.members_by, m), str(reason)) for m in METRICS])
+    scores = scores_of(case, mean_of(trained_TR), mean_of(fresh_TR))
+    numbers = _numbers(attack, evidence.held)
+    total = ctx.observed.cfg.rounds if ctx.observed is not None else 0
+    used = f"rounds {', '.join(map(str, numbers))} of {total}; {WINDOWS} windows a person at most"
+    rows = rows_of(attack, ctx, case, scores, CONTROLS[_artefact(attack)])
+    rows = [row if row.main is None else replace(row, notes=f"{row.notes}; {used}") for row in rows]
+    curve = over_rounds(attack, ctx, case, (trained_TR, fresh_TR), numbers)
+    return Findings(rows, () if curve is None else (curve,))
+
+
+def both_arms(attack: Attack, held: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Run an attack on what its observer saw, and on what was never trained on the target in the round."""
+    name = _artefact(attack)
+    other = ChainMap({name: held[name].control()}, held)  # type: ignore[arg-type]
+    return attack.run(Given(attack.artefacts, held)), attack.run(Given(attack.artefacts, other))
+
+
+def _artefact(attack: Attack) -> str:
+    return next(name for name in attack.artefacts if name in CONTROLS)
+
+
+def _numbers(attack: Attack, held: Mapping[str, Any]) -> tuple[int, ...]:
+    seen: SiteUpdates | GlobalRounds = held[_artefact(attack)]
+    return numbers_of(seen)
+
+
+def mean_of(score_TR: np.ndarray) -> np.ndarray:
+    """Return each target's mean over the rounds with a score (T,); NaN where there is none."""
+    known_TR = np.isfinite(score_TR)
+    count_T = known_TR.sum(axis=1)
+    total_T = np.where(known_TR, score_TR, 0.0).sum(axis=1)
+    return np.where(count_T > 0, total_T / np.maximum(count_T, 1), np.nan)
+
+
+def over_rounds(
+    attack: Attack,
+    ctx: AuditContext,
+    case: Case,
+    arms_TR: tuple[np.ndarray, np.ndarray],
+    numbers: tuple[int, ...],
+) -> Curve | None:
+    """Return the pooled AUC by how many of the rounds are used; None for a single round, or too few people."""
+    if len(numbers) < 2:
+        return None
+    points = []
+    for r in range(1, len(numbers) + 1):
+        scores = scores_of(case, *(mean_of(arm_TR[:, :r]) for arm_TR in arms_TR))
+        points.append(_point(scores.of(first_ids(case, scores)), ctx, attack.name))
+    if all(point is None for point in points):
+        return None
+    columns = [[None if p is None else p[i] for p in points] for i in range(4)]
+    main, control, low, high = (tuple(column) for column in columns)
+    return Curve(
+        attack.name, attack.kind, attack.observer, POOLED, ctx.members_by, "last round used", "AUC",
+        tuple(float(n) for n in numbers), main, control, (0.5,) * len(numbers), low, high,
+        int(points[-1][4]) if points[-1] is not None else 0,
+        f"mean over rounds {', '.join(map(str, numbers))} up to the one shown; pairs within a site",
+    )  # fmt: skip
+
+
+def _point(scores: Scores, ctx: AuditContext, name: str) -> tuple[float, float, float, float, int] | None:
+    """Return main, control, interval and people of one point; None with too few members or controls."""
+    wins, fresh = wins_of(scores.trained_T, scores), wins_of(scores.fresh_T, scores)
+    members, controls = (sum(w.win_MC.shape[side] for w in wins) for side in (0, 1))
+    if min(members, controls) < MIN_PEOPLE:
+        return None
+    rng = np.random.default_rng(seed_for(ctx.seed, "risk", name, "over rounds"))
+    low, high = percentile(auc_draws(wins, ctx.bootstrap, rng))
+    value = auc(wins)
+    return value, auc(fresh), min(low, value), max(high, value), members + controls

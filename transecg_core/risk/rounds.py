@@ -1,0 +1,134 @@
+"""What observers of every round hold: the server each site's update, another site the global weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from transecg_core.config import RunConfig
+from transecg_core.risk.artefacts import Targets
+from transecg_core.risk.observed import RoundSeen
+from transecg_core.risk.round_tables import Kind, RoundTables
+
+
+class SiteUpdates:
+    """Every site's update of every round: what the server sees.
+
+    Parameters
+    ----------
+    stand_in
+        The control: to each target the update of another site is handed as their own site's, and that
+        of their own site to nobody. Nothing here was ever trained on them in the round.
+    """
+
+    def __init__(self, tables: RoundTables, stand_in: bool = False) -> None:
+        self.tables, self.stand_in = tables, stand_in
+
+    @property
+    def rounds(self) -> tuple[RoundSeen, ...]:
+        """All rounds that were kept."""
+        return self.tables.observed.rounds
+
+    @property
+    def recipe(self) -> RunConfig:
+        """How the sites train: public."""
+        return self.tables.observed.cfg
+
+    def control(self) -> SiteUpdates:
+        """Return the control to this."""
+        return SiteUpdates(self.tables, stand_in=True)
+
+    def scores(self, kind: Kind, targets: Targets) -> tuple[np.ndarray, np.ndarray]:
+        """Return how much each target is in line with their own site's update, and with each other site's.
+
+        Returns
+        -------
+        own_TR
+            NaN where the site was absent.
+        others_TRS
+            NaN in the own site's column and for absent sites.
+        """
+        rows = np.arange(len(targets.site_T))
+        own, others = [], []
+        for table in self.tables.of(kind, targets):
+            value_TS = table.sites_TS.copy()
+            there = np.isfinite(value_TS[rows, targets.site_T])
+            own_T = np.where(there, value_TS[rows, targets.site_T], np.nan)
+            value_TS[rows, targets.site_T] = np.nan
+            if self.stand_in:
+                next_T = _next_present(value_TS, targets.site_T)
+                own_T = np.where(there, value_TS[rows, next_T], np.nan)
+                value_TS[rows, next_T] = np.nan
+            own.append(own_T)
+            others.append(value_TS)
+        return np.stack(own, axis=1), np.stack(others, axis=1)
+
+
+def _next_present(value_TS: np.ndarray, site_T: np.ndarray) -> np.ndarray:
+    """Return for each target the site after their own, in a circle, that has a value; their own if none has."""
+    sites = value_TS.shape[1]
+    turned_TS = (site_T[:, None] + 1 + np.arange(sites)[None]) % sites
+    known_TS = np.isfinite(np.take_along_axis(value_TS, turned_TS, axis=1))
+    known_TS[:, -1] = True
+    return np.asarray(turned_TS[np.arange(len(site_T)), known_TS.argmax(axis=1)])
+
+
+class GlobalRounds:
+    """The global weights before and after every round: what another site sees.
+
+    Parameters
+    ----------
+    stand_in
+        The control: each target's own site is left out of the round's mean, which then holds nothing of them.
+    """
+
+    def __init__(self, tables: RoundTables, stand_in: bool = False) -> None:
+        self.tables, self.stand_in = tables, stand_in
+
+    def control(self) -> GlobalRounds:
+        """Return the control to this."""
+        return GlobalRounds(self.tables, stand_in=True)
+
+    def scores(self, kind: Kind, targets: Targets) -> np.ndarray:
+        """Return how much each target is in line with the change of the global weights (T, R).
+
+        NaN where their site was absent: it then added nothing of them.
+        """
+        rows, columns = np.arange(len(targets.site_T)), []
+        for table in self.tables.of(kind, targets):
+            without_T = table.without_TS[rows, targets.site_T]
+            columns.append(
+                without_T if self.stand_in else np.where(np.isfinite(without_T), table.merged_T, np.nan)
+            )
+        return np.stack(columns, axis=1)
+
+
+def numbers_of(seen: SiteUpdates | GlobalRounds) -> tuple[int, ...]:
+    """Return the numbers of the rounds that scores are made from."""
+    return tuple(one.number for one in seen.tables.seen)
+
+
+def against_others(own_TR: np.ndarray, others_TRS: np.ndarray, site_T: np.ndarray) -> np.ndarray:
+    """Return each target's score relative to updates that did not train on them (T, R), FedMIA's all-for-one.
+
+    Zhu et al. (arXiv 2402.06289) take the other clients' updates as the distribution of non-members. Their
+    mean is the target's own; their spread is pooled over a site's targets, for the three
+    others of four sites carry no variance of a single one.
+    """
+    known_TRS = np.isfinite(others_TRS)
+    count_TR = known_TRS.sum(axis=2)
+    mean_TR = np.where(known_TRS, others_TRS, 0.0).sum(axis=2) / np.maximum(count_TR, 1)
+    out_TR = np.full(own_TR.shape, np.nan)
+    for site in np.unique(site_T):
+        for r in range(own_TR.shape[1]):
+            at = np.flatnonzero(site_T == site)
+            null = others_TRS[at, r][known_TRS[at, r]] if count_TR[at, r].any() else own_TR[at, r]
+            finite = null[np.isfinite(null)]
+            spread = float(finite.std()) if len(finite) > 1 else 0.0
+            if spread > 0:
+                out_TR[at, r] = (own_TR[at, r] - mean_TR[at, r]) / spread
+    return out_TR
+
+
+def comparable(score_TR: np.ndarray, site_T: np.ndarray) -> np.ndarray:
+    """Return scores divided by their spread over each site's targets: rounds then weigh alike in a mean."""
+    return against_others(score_TR, np.full((*score_TR.shape, 1), np.nan), site_T)
