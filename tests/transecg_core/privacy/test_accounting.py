@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from transecg_core.errors import UserError
+from transecg_core.privacy import losses as privacy_losses
 from transecg_core.privacy.accounting import (
     SMALLEST_DELTA,
     Mechanism,
@@ -22,6 +23,7 @@ from transecg_core.privacy.accounting import (
     participant_account,
     trade_off,
 )
+from transecg_core.privacy.audit.least import least_epsilon
 from transecg_core.training.private import opacus_epsilon
 
 DELTA = 1e-5
@@ -118,16 +120,23 @@ def test_one_window_per_person_makes_both_views_equal(sigma: float) -> None:
 def test_mixture_with_one_shift_equals_the_subsampled_gaussian_that_the_library_computes_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from transecg_core.privacy import accounting
-
     expected = epsilon([(person(0.2, 1.5), 60)], DELTA)
-    monkeypatch.setattr(accounting, "_is_single", lambda shift: False)
-    for cache in (accounting._composed, accounting._step_pld):
+    monkeypatch.setattr(privacy_losses, "_is_single", lambda shift: False)
+    for cache in (privacy_losses.composed_loss, privacy_losses._step_pld):
         cache.cache_clear()
     by_mixture = epsilon([(person(0.2, 1.5), 60)], DELTA)
-    for cache in (accounting._composed, accounting._step_pld):
+    for cache in (privacy_losses.composed_loss, privacy_losses._step_pld):
         cache.cache_clear()
     assert by_mixture == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("delta", [1e-5, 1e-10])  # the second keeps a chance of 1e-16 that no window is drawn
+def test_where_some_window_is_nearly_always_drawn_a_person_s_epsilon_is_still_just_above_the_least(
+    delta: float,
+) -> None:
+    charges = ((window(256 / 480, 0.9, 48), 100),)  # overflows on the way, too
+    least = least_epsilon(charges, delta, "participant")
+    assert least <= epsilon_participant(charges, delta) <= least * 1.001
 
 
 @pytest.mark.parametrize(("cap", "sigma", "steps"), [(7, 30.0, 20), (48, 200.0, 100)])
