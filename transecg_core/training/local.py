@@ -179,6 +179,7 @@ def train_local(
     learning_rate: Callable[[int], float],
     first_step: int,
     seed: int,
+    make_optimizer: Callable[[nn.Module, float], torch.optim.Optimizer] = optimizer_for,
 ) -> TrainLog:
     """Train in place for exactly `steps` steps.
 
@@ -188,6 +189,8 @@ def train_local(
         Rate by global step; this call starts at `first_step`.
     seed
         Of the batches and the augmentation.
+    make_optimizer
+        Another optimizer than the recipe's, for the audit's experiments.
 
     Raises
     ------
@@ -195,7 +198,7 @@ def train_local(
         If a loss is not finite; the model is then worthless.
     """
     generator = torch.Generator().manual_seed(seed)
-    optimizer = optimizer_for(model, learning_rate(first_step))
+    optimizer = make_optimizer(model, learning_rate(first_step))
     model.train()
     losses = []
     for step in range(steps):
