@@ -97,7 +97,7 @@ class _People:
         self.model: SiteModel = new_site_model(cfg.patch, cfg.task_names, 0, participants=1)
         set_trainable(self.model, cfg.trained_part)
         self.names = tuple(n for n, p in self.model.named_parameters() if p.requires_grad and _shared(n))
-        self.count = len(targets.site_T)
+        self.site_T, self.count = targets.site_T, len(targets.site_T)
         self._x_NL, self._codes = np.asarray(targets.x_NL, dtype=np.float32), codes
         order = np.argsort(targets.target_N, kind="stable")
         edges = np.searchsorted(targets.target_N[order], np.arange(self.count + 1))
@@ -108,9 +108,12 @@ class _People:
         """Put weights into the model."""
         self.model.load_state_dict({**self.model.state_dict(), **state})
 
-    def groups(self) -> Iterator[tuple[np.ndarray, Tensor, dict[str, Tensor], Tensor]]:
+    def groups(
+        self, some_T: np.ndarray | None = None
+    ) -> Iterator[tuple[np.ndarray, Tensor, dict[str, Tensor], Tensor]]:
         """Yield some targets (K,), then their windows, labels and weights; there may be filling at the end."""
         present = np.flatnonzero([len(own) > 0 for own in self._rows])
+        present = present if some_T is None else present[some_T[present]]
         for start in range(0, len(present), _UNITS):
             some = present[start : start + _UNITS]
             rows_UG, weight_UG = pad_units([self._rows[t] for t in some], WINDOWS)
@@ -119,12 +122,12 @@ class _People:
             weight_B = torch.from_numpy(weight_UG.ravel().astype(np.float32))
             yield some, torch.from_numpy(self._x_NL[rows_B]), codes, weight_B
 
-    def losses(self, state: State) -> np.ndarray:
-        """Return each target's mean loss (T,) under these weights."""
+    def losses(self, state: State, some_T: np.ndarray | None = None) -> np.ndarray:
+        """Return each target's mean loss (T,) under these weights; NaN for those not asked about."""
         self.load(state)
         out_T = np.full(self.count, np.nan)
         with torch.no_grad():
-            for some, x_BL, codes, weight_B in self.groups():
+            for some, x_BL, codes, weight_B in self.groups(some_T):
                 loss_B = window_losses(self.model, x_BL, codes) * weight_B
                 out_T[some] = loss_B.view(-1, WINDOWS).sum(dim=1).numpy()[: len(some)]
         return out_T
@@ -190,5 +193,5 @@ def _loss_table(seen: RoundSeen, people: _People, site_names: tuple[str, ...]) -
         sites_TS[:, i] = before_T - people.losses(sent)
         if others:
             mean = {name: (value - sent[name]) / others for name, value in total.items()}
-            without_TS[:, i] = before_T - people.losses(mean)
+            without_TS[:, i] = before_T - people.losses(mean, people.site_T == i)
     return Table(sites_TS, before_T - people.losses(seen.after), without_TS)
