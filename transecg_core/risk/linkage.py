@@ -226,7 +226,9 @@ def _leaky_note(problem: Problem) -> str | None:
 
 def _chance_note(problem: Problem, metric: str, chance: float) -> str:
     if metric.startswith("rank-"):
-        return f"chance {chance:.3f} (gallery of {problem.gallery_size})"
+        pooled = problem.site == POOLED and problem.protocol != CROSS_SITE
+        knowing = " knowing the probe's site" if pooled else ""
+        return f"chance {chance:.3f}{knowing} (gallery of {problem.gallery_size})"
     return f"guessing gives {chance:.2f}"
 
 

@@ -45,8 +45,11 @@ class Problem:
         return 1 + int(np.median(self.impostor_KG.sum(axis=1)))
 
     def chance(self, k: int) -> np.ndarray:
-        """Return each person's chance (P,) of being among the first `k` by guessing."""
-        size_K = 1 + self.impostor_KG.sum(axis=1)
+        """Return each person's chance (P,) of being among the first `k` by guessing within the probe's own site.
+
+        In one gallery of all sites a device tells the site; whoever knows it guesses among that site's people.
+        """
+        size_K = 1 + self.verify_KG.sum(axis=1)
         return group_means(np.minimum(1.0, k / size_K)[:, None], self.person_K, len(self.person_P))[:, 0]
 
 
