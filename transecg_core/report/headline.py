@@ -10,13 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from transecg_core.risk.protocols import LEAKY, judged_by
+
 Row = Mapping[str, Any]
 
 POOLED = "pooled"
-LEAKY = "random-window"
-HARDEST_FIRST: tuple[str, ...] = ("other-session", "other-record", "later-in-record")
-ENOUGH_PARTICIPANTS = 20
-"""A harder protocol is preferred only if it was measured on at least this many people."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +89,7 @@ def pick_protocol(rows: Iterable[Row]) -> str | None:
         if measured(row):
             n = int(row["n_participants"] or 0)
             people[row["protocol"]] = max(people.get(row["protocol"], 0), n)
-    honest = [protocol for protocol in HARDEST_FIRST if protocol in people]
-    for protocol in honest:
-        if people[protocol] >= ENOUGH_PARTICIPANTS:
-            return protocol
-    if honest:
-        return max(honest, key=lambda protocol: people[protocol])
-    return min(people, key=lambda protocol: (protocol == LEAKY, protocol)) if people else None
+    return judged_by(people)
 
 
 def headline(risks: Iterable[Row]) -> Headline:

@@ -11,7 +11,7 @@ from transecg_core.report.carried import CLAIM_METHODS
 from transecg_core.report.claim import ELSEWHERE
 from transecg_core.report.duplicates import in_words
 from transecg_core.report.figures import risk_panel, training_curve
-from transecg_core.report.headline import LEAKY, POOLED, headline
+from transecg_core.report.headline import POOLED, headline
 from transecg_core.report.html import drawing, render
 from transecg_core.report.maps import attribution_parts
 from transecg_core.report.numbers import (
@@ -26,6 +26,7 @@ from transecg_core.report.numbers import (
 from transecg_core.report.template import REPORT
 from transecg_core.report.verdict import exceeds_ceiling
 from transecg_core.report.words import GLOSSARY, KINDS
+from transecg_core.risk.protocols import LEAKY
 
 Report = Mapping[str, Any]
 FIGURE_ROWS = 7

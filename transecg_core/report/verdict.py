@@ -14,11 +14,12 @@ from typing import Any
 
 from transecg_core.report.carried import carried
 from transecg_core.report.claim import ELSEWHERE, ceiling_words, privacy_claim
-from transecg_core.report.headline import LEAKY, Headline, Row, headline, is_leaky, measured
+from transecg_core.report.headline import Headline, Row, headline, is_leaky, measured
 from transecg_core.report.numbers import figure, with_interval
 from transecg_core.report.people import SYNTHETIC, about_whom, holds, never_trained_on
 from transecg_core.report.useful import useful
 from transecg_core.report.words import QUICK, plain_name
+from transecg_core.risk.protocols import LEAKY
 
 Report = Mapping[str, Any]
 

@@ -12,6 +12,7 @@ from transecg_core.risk.findings import Findings, together
 from transecg_core.risk.linkage import linkage_rows
 from transecg_core.risk.linkage_gap import METRIC, linkage_gap_row
 from transecg_core.risk.membership import membership_rows
+from transecg_core.risk.people_at_risk import people_at_risk
 from transecg_core.risk.registry import ATTACKS
 from transecg_core.risk.round_membership import round_membership
 from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
@@ -29,7 +30,8 @@ def audit(ctx: AuditContext) -> Findings:
     Returns
     -------
     Findings
-        By attack in the registry's order; rows then by protocol, site and metric.
+        By attack in the registry's order; rows then by protocol, site and metric. Last the rows about the
+        most exposed people, which read the attacks' scores.
     """
     attacks = tuple(a for a in ATTACKS if ctx.start_model is not None or "start" not in a.artefacts)
     try:
@@ -39,7 +41,8 @@ def audit(ctx: AuditContext) -> Findings:
             [blank(a, (POOLED, NO_PROBES, FIRST_METRIC[a.measure]), str(reason)) for a in attacks]
         )
     evidence = gather(ctx, case, attacks)
-    return together(EVALUATORS[attack.measure](attack, evidence) for attack in attacks)
+    found = [EVALUATORS[attack.measure](attack, evidence) for attack in attacks]
+    return together([*found, people_at_risk(evidence)])
 
 
 def _membership(attack: Attack, evidence: Evidence) -> Findings:

@@ -87,6 +87,9 @@ def test_leakage_rows_carry_the_ceiling_and_nothing_else_does(fakes):
     leakage = [
         row for row in rows if row.kind == "C" and row.main is not None and row.protocol != "cross-site"
     ]
+    worst = [row for row in leakage if row.name.startswith("worst people: ")]
+    assert all(row.ceiling is None and "no ceiling is derived" in row.notes for row in worst)
+    leakage = [row for row in leakage if row not in worst]
     assert leakage
     for row in leakage:
         assert row.ceiling is not None
