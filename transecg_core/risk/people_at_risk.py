@@ -30,14 +30,16 @@ MODEL = "identification"
 def people_at_risk(evidence: Evidence) -> Findings:
     """Return rows about the most exposed people, every person's figures, and groups.
 
-    People are listed for those who hold the data; of a pilot's synthetic people there is nothing to list.
+    Nothing of a pilot's synthetic people: who of them stands out says nothing of any participant.
     """
+    if evidence.ctx.strangers:
+        return Findings([])
     asked = _pooled(evidence)
     by_name = {attack.name: attack for attack in evidence.attacks}
     rows = [row for question in asked.values() for row in _rows(question, by_name)]
     told = percentiles(evidence)
     rows += percentile_rows(evidence, told)
-    people = () if evidence.ctx.strangers else tuple(_people(evidence, asked, told))
+    people = tuple(_people(evidence, asked, told))
     protocol = judged_by({name: len(question.problem.person_P) for name, question in asked.items()})
     groups = () if protocol is None else tuple(group_risks(asked[protocol], by_name))
     return Findings(rows, people=people, groups=groups)
