@@ -30,8 +30,9 @@ from transecg_core.privacy.account import (
 from transecg_core.privacy.releases import releases_for
 from transecg_core.report import SCHEMA_VERSION, complete, write_report
 from transecg_core.report.duplicates import duplicates_section
+from transecg_core.report.groups import risk_groups
 from transecg_core.report.limits import LimitFacts, limits
-from transecg_core.report.listing import write_listing
+from transecg_core.report.listing import write_listing, write_people
 from transecg_core.report.manifest import manifest
 from transecg_core.report.people import SYNTHETIC, UNDECLARED
 from transecg_core.report.threat import threat_model
@@ -133,6 +134,7 @@ def report_run(
     body = measured(record, ctx, sources, say)
     if not ctx.strangers:
         write_listing(ctx, folder)
+        write_people(ctx, body["people_at_risk"], folder)
     card = model_card(cfg, record.tasks, body)
     # One metadata key only: safetensors writes several in random order, and equal runs must be equal bytes.
     metadata = {"card": json.dumps(card, sort_keys=True)}
@@ -184,6 +186,7 @@ def measured(
         "risks": [row.as_dict() for row in found.rows],
         "risk_curves": [curve.as_dict() for curve in found.curves],
         "people_at_risk": [person.as_dict() for person in found.people] if cfg.cohort != "node" else [],
+        "risk_groups": risk_groups(found.groups, shareable=cfg.cohort == "node"),
         "rebuilt_beats": [pair.as_dict() for pair in found.rebuilt],
         "attribution": attribute(ctx, groups),
         "example_beat": example_beat(ctx, groups),

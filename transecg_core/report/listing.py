@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from transecg_core.risk.codes import person_codes
 from transecg_core.risk.context import AuditContext
 
-SKIPPED, DUPLICATES = "skipped.csv", "duplicates.csv"
+SKIPPED, DUPLICATES, PEOPLE = "skipped.csv", "duplicates.csv", "people.csv"
 _PAIR = (
     *("site_a", "participant_a", "record_a", "site_b", "participant_b", "record_b"),
     *("offset_s", "beats", "correlation", "rate_ppm"),
@@ -36,6 +38,35 @@ def write_listing(ctx: AuditContext, folder: Path) -> tuple[Path, Path]:
         _write(folder / SKIPPED, ("site", "record", "reason", "count"), skipped),
         _write(folder / DUPLICATES, _PAIR, rows),
     )
+
+
+def write_people(ctx: AuditContext, people: Sequence[Mapping[str, Any]], folder: Path) -> Path:
+    """Write ``people.csv``: whose each code of the report's ``people_at_risk`` is, and their figures.
+
+    The one place that ties a risk to a local id: it belongs beside a *local* report only.
+
+    Raises
+    ------
+    ValueError
+        If the context is a pilot server's.
+    """
+    if ctx.strangers:
+        raise ValueError("a listing by name is local: a pilot's server has none to write")
+    names = {
+        (site.name, code): name
+        for site in ctx.sites
+        for code, name in zip(person_codes(site), site.windows.participants, strict=True)
+    }
+    columns = sorted({name for person in people for name in person["figures"]})
+    rows = [
+        (
+            *(person["site"], names[person["site"], person["participant"]], person["participant"]),
+            *(person["group"], person["protocol"] or ""),
+            *("" if person["figures"].get(name) is None else person["figures"][name] for name in columns),
+        )
+        for person in people
+    ]
+    return _write(folder / PEOPLE, ("site", "participant", "code", "group", "protocol", *columns), rows)
 
 
 def _cell(value: object) -> object:

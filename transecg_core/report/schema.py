@@ -14,7 +14,7 @@ import jsonschema
 import numpy as np
 
 SCHEMA_VERSION = "1.3"
-"""Of ``report.json``; 1.3 added curves, people and rebuilt beats, 1.1 ``data.duplicates``; all older ones are read."""
+"""Of ``report.json``; 1.3 added curves, people, groups, rebuilt beats, 1.1 ``data.duplicates``; older ones are read."""
 
 
 class ReportError(ValueError):
@@ -46,6 +46,8 @@ def plain(value: Any) -> Any:
 def validate(report: Mapping[str, Any], name: str = "schema.json") -> None:
     """Refuse a report that breaks the schema, holds a number that is not finite, or an inverted interval.
 
+    A shareable report that lists people is refused too.
+
     Raises
     ------
     ReportError
@@ -55,6 +57,8 @@ def validate(report: Mapping[str, Any], name: str = "schema.json") -> None:
     validator = jsonschema.Draft202012Validator(schema(name))
     errors = sorted(validator.iter_errors(report), key=lambda error: (error.json_path, error.message))
     faults += [f"{error.json_path}: {error.message[:200]}" for error in errors]
+    if report.get("edition") == "shareable" and report.get("people_at_risk"):
+        faults.append("$.people_at_risk: a shareable report lists nobody")
     if not faults:
         faults = [f"{place}: interval {pair} is inverted" for place, pair in _inverted(report, "$")]
     if faults:

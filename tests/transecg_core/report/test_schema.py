@@ -111,3 +111,18 @@ def test_a_damaged_file_is_refused_by_name(tmp_path) -> None:
         (tmp_path / "report.json").write_text(text)
         with pytest.raises(ReportError, match=r"report\.json"):
             read_report(tmp_path / "report.json")
+
+
+def test_a_shareable_report_that_lists_people_is_refused(rich_report) -> None:
+    person = {
+        "site": "synth-a",
+        "participant": "0123abcd",
+        "group": "member",
+        "protocol": None,
+        "figures": {},
+    }
+    rich_report["people_at_risk"] = [person]
+    validate(rich_report | {"verdict": []})
+    rich_report["edition"] = "shareable"
+    with pytest.raises(ReportError, match="a shareable report lists nobody"):
+        validate(rich_report | {"verdict": []})
