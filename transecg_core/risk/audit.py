@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from transecg_core.risk.attacks.attack import Attack, Measure
+from transecg_core.risk.beside import beside
 from transecg_core.risk.cases import build_case
 from transecg_core.risk.context import AuditContext
 from transecg_core.risk.evidence import Evaluator, Evidence, gather
 from transecg_core.risk.findings import Findings, together
+from transecg_core.risk.inference import METRIC as INFERENCE_METRIC
+from transecg_core.risk.inference import inference
+from transecg_core.risk.inversion_rows import inversion
 from transecg_core.risk.linkage import linkage_rows
 from transecg_core.risk.linkage_gap import METRIC, linkage_gap_row
 from transecg_core.risk.membership import membership_rows
@@ -77,6 +81,9 @@ EVALUATORS: Mapping[Measure, Evaluator] = {
     "linkage-gap": _linkage_gap,
     "membership": _membership,
     "round-membership": round_membership,
+    "inversion": inversion,
+    "beside": beside,
+    "inference": inference,
 }
 """Who judges an attack, by what it measures."""
 FIRST_METRIC: Mapping[Measure, str] = {
@@ -84,5 +91,8 @@ FIRST_METRIC: Mapping[Measure, str] = {
     "linkage-gap": METRIC,
     "membership": "AUC",
     "round-membership": "AUC",
+    "inversion": "AUC",
+    "beside": "rank-1",
+    "inference": INFERENCE_METRIC,
 }
 """Metric under which an attack says that it could not be run at all."""

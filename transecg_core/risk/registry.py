@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from transecg_core.risk.attacks.adaptive import ADAPTIVE
 from transecg_core.risk.attacks.attack import Attack
+from transecg_core.risk.attacks.attribute_inference import AGE_INFERENCE, SEX_INFERENCE
 from transecg_core.risk.attacks.embedding_consistency import EMBEDDING_CONSISTENCY
 from transecg_core.risk.attacks.fiducial import FIDUCIAL
 from transecg_core.risk.attacks.global_gradients import GLOBAL_GRADIENTS
@@ -17,6 +19,15 @@ from transecg_core.risk.attacks.raw_correlation import RAW_CORRELATION
 from transecg_core.risk.attacks.round_gradients import ROUND_GRADIENTS
 from transecg_core.risk.attacks.round_losses import ROUND_LOSSES
 from transecg_core.risk.attacks.shared_head_loss import SHARED_HEAD_LOSS
+from transecg_core.risk.attacks.shortcut_amplitude import AMPLITUDE
+from transecg_core.risk.attacks.shortcut_harmonised import HARMONISED
+from transecg_core.risk.attacks.shortcut_heart_rate import HEART_RATE
+from transecg_core.risk.attacks.shortcut_noise_spectrum import NOISE_SPECTRUM
+from transecg_core.risk.attacks.shortcut_noise_windows import NOISE_WINDOWS
+from transecg_core.risk.attacks.shortcut_site_alone import SITE_ALONE
+from transecg_core.risk.attacks.shortcut_within_site import WITHIN_SITE
+from transecg_core.risk.attacks.source_site import SOURCE_SITE
+from transecg_core.risk.attacks.update_inversion import UPDATE_INVERSION
 
 ATTACKS: tuple[Attack, ...] = (
     RAW_CORRELATION,
@@ -26,11 +37,23 @@ ATTACKS: tuple[Attack, ...] = (
     RANDOM_INIT,
     PRETRAINED_START,
     IDENTIFICATION,
+    ADAPTIVE,
+    SEX_INFERENCE,
+    AGE_INFERENCE,
+    SOURCE_SITE,
     SHARED_HEAD_LOSS,
     EMBEDDING_CONSISTENCY,
     ROUND_GRADIENTS,
     ROUND_LOSSES,
     GLOBAL_GRADIENTS,
     GLOBAL_LOSSES,
+    UPDATE_INVERSION,
     LINKAGE_GAP,
+    SITE_ALONE,
+    WITHIN_SITE,
+    NOISE_SPECTRUM,
+    NOISE_WINDOWS,
+    HARMONISED,
+    HEART_RATE,
+    AMPLITUDE,
 )

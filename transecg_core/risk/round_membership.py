@@ -18,16 +18,15 @@ from transecg_core.risk.evidence import Evidence
 from transecg_core.risk.findings import Curve, Findings
 from transecg_core.risk.membership import METRICS, Scores, first_ids, no_controls, rows_of, scores_of, wins_of
 from transecg_core.risk.round_tables import WINDOWS
-from transecg_core.risk.rounds import GlobalRounds, SiteUpdates, numbers_of
-from transecg_core.risk.rows import POOLED, NotMeasurable
+from transecg_core.risk.rounds import Arm, GlobalRounds, SiteUpdates, numbers_of
+from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
 from transecg_core.risk.table import blank
 from transecg_core.seeds import seed_for
 
-CONTROLS: Mapping[str, str] = {
-    "site-updates": "with another site's update as their own site's, which did not train on them in that round",
-    "global-rounds": "with their own site left out of the round's mean, which then did not train on them in that round",
-}
-"""Artefact -> what the control arm is run on."""
+CONTROL = "on round 1 without their own site: untrained weights, moved by other sites' people"
+ARMS: tuple[Arm, ...] = ("seen", "untrained", "left-out")
+ROUNDS = ("site-updates", "global-rounds")
+"""Artefacts that an observer of rounds holds."""
 
 
 def no_rounds(ctx: AuditContext) -> str | None:
@@ -46,28 +45,41 @@ def round_membership(attack: Attack, evidence: Evidence) -> Findings:
     try:
         if (why := no_controls(ctx) or no_rounds(ctx)) is not None:
             raise NotMeasurable(why)
-        trained_TR, fresh_TR = both_arms(attack, evidence.held)
+        trained_TR, fresh_TR, left_TR = (run_arm(attack, evidence.held, arm) for arm in ARMS)
     except NotMeasurable as reason:
         return Findings([blank(attack, (POOLED, ctx.members_by, m), str(reason)) for m in METRICS])
     scores = scores_of(case, mean_of(trained_TR), mean_of(fresh_TR))
     numbers = _numbers(attack, evidence.held)
     total = ctx.observed.cfg.rounds if ctx.observed is not None else 0
     used = f"rounds {', '.join(map(str, numbers))} of {total}; {WINDOWS} windows a person at most"
-    rows = rows_of(attack, ctx, case, scores, CONTROLS[_artefact(attack)])
+    rows = rows_of(attack, ctx, case, scores, CONTROL)
     rows = [row if row.main is None else replace(row, notes=f"{row.notes}; {used}") for row in rows]
+    rows = [_with_left_out(row, case, scores_of(case, mean_of(trained_TR), mean_of(left_TR))) for row in rows]
     curve = over_rounds(attack, ctx, case, (trained_TR, fresh_TR), numbers)
     return Findings(rows, () if curve is None else (curve,))
 
 
-def both_arms(attack: Attack, held: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Run an attack on what its observer saw, and on what was never trained on the target in the round."""
+def run_arm(attack: Attack, held: Mapping[str, Any], arm: Arm) -> np.ndarray:
+    """Run an attack on one arm of what its observer holds."""
     name = _artefact(attack)
-    other = ChainMap({name: held[name].control()}, held)  # type: ignore[arg-type]
-    return attack.run(Given(attack.artefacts, held)), attack.run(Given(attack.artefacts, other))
+    return attack.run(Given(attack.artefacts, ChainMap({name: held[name].instead(arm)}, held)))  # type: ignore[arg-type]
+
+
+def _with_left_out(row: RiskRow, case: Case, scores: Scores) -> RiskRow:
+    """Add to the pooled AUC what every round without the person's own site would have told."""
+    if row.main is None or (row.site, row.metric) != (POOLED, "AUC"):
+        return row
+    scores = scores.of(first_ids(case, scores))
+    wins = wins_of(scores.fresh_T, scores)
+    if not wins:
+        return row
+    value = auc(wins)
+    why = " (below .5: the other sites' updates make the model forget members)" if value < 0.5 else ""
+    return replace(row, notes=f"{row.notes}; all those rounds without their own site: {value:.3f}{why}")
 
 
 def _artefact(attack: Attack) -> str:
-    return next(name for name in attack.artefacts if name in CONTROLS)
+    return next(name for name in attack.artefacts if name in ROUNDS)
 
 
 def _numbers(attack: Attack, held: Mapping[str, Any]) -> tuple[int, ...]:
@@ -89,13 +101,18 @@ def over_rounds(
     case: Case,
     arms_TR: tuple[np.ndarray, np.ndarray],
     numbers: tuple[int, ...],
+    running: bool = False,
 ) -> Curve | None:
-    """Return the pooled AUC by how many of the rounds are used; None for a single round, or too few people."""
+    """Return the pooled AUC by how many of the rounds are used; None for a single round, or too few people.
+
+    With `running`, scores are means over rounds already.
+    """
     if len(numbers) < 2:
         return None
     points = []
     for r in range(1, len(numbers) + 1):
-        scores = scores_of(case, *(mean_of(arm_TR[:, :r]) for arm_TR in arms_TR))
+        first = r - 1 if running else 0
+        scores = scores_of(case, *(mean_of(arm_TR[:, first:r]) for arm_TR in arms_TR))
         points.append(_point(scores.of(first_ids(case, scores)), ctx, attack.name))
     if all(point is None for point in points):
         return None
@@ -105,7 +122,8 @@ def over_rounds(
         attack.name, attack.kind, attack.observer, POOLED, ctx.members_by, "last round used", "AUC",
         tuple(float(n) for n in numbers), main, control, (0.5,) * len(numbers), low, high,
         int(points[-1][4]) if points[-1] is not None else 0,
-        f"mean over rounds {', '.join(map(str, numbers))} up to the one shown; pairs within a site",
+        f"mean over {'all kept rounds' if running else 'rounds ' + ', '.join(map(str, numbers))} up to the one shown; "
+        "pairs within a site",
     )  # fmt: skip
 
 

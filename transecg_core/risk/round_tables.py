@@ -27,7 +27,7 @@ from transecg_core.training.sampling import pad_units
 
 MOST_ROUNDS = 5
 """Rounds looked at, evenly spaced: a public constant of the audit. A run of r rounds gives at most r / 2, and 2."""
-WINDOWS = 4
+WINDOWS = 3
 """Windows that stand for a person in a round, evenly spaced."""
 _UNITS = 64
 Kind = Literal["gradient", "loss"]

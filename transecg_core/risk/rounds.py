@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from transecg_core.config import RunConfig
 from transecg_core.risk.artefacts import Targets
 from transecg_core.risk.observed import RoundSeen
-from transecg_core.risk.round_tables import Kind, RoundTables
+from transecg_core.risk.round_tables import Kind, RoundTables, Table
+
+Arm = Literal["seen", "untrained", "left-out"]
+"""What is handed over: what the observer saw; the control; or, for a note, the same without the person's own site.
+
+The control is round 1 without the person's own site: weights that nobody trained, moved by people of
+other sites. In later rounds the others start from weights that hold the person's site, and move away
+from it: they make the model *forget* members, which ``left-out`` shows.
+"""
 
 
 class SiteUpdates:
@@ -15,13 +25,13 @@ class SiteUpdates:
 
     Parameters
     ----------
-    stand_in
-        The control: to each target the update of another site is handed as their own site's, and that
-        of their own site to nobody. Nothing here was ever trained on them in the round.
+    arm
+        But for ``seen``, every target is handed the update of another site as their own site's, and
+        that of their own site is handed to nobody.
     """
 
-    def __init__(self, tables: RoundTables, stand_in: bool = False) -> None:
-        self.tables, self.stand_in = tables, stand_in
+    def __init__(self, tables: RoundTables, arm: Arm = "seen") -> None:
+        self.tables, self.arm = tables, arm
 
     @property
     def rounds(self) -> tuple[RoundSeen, ...]:
@@ -29,13 +39,18 @@ class SiteUpdates:
         return self.tables.observed.rounds
 
     @property
+    def site_names(self) -> tuple[str, ...]:
+        """All sites, sorted."""
+        return self.tables.site_names
+
+    @property
     def recipe(self) -> RunConfig:
         """How the sites train: public."""
         return self.tables.observed.cfg
 
-    def control(self) -> SiteUpdates:
-        """Return the control to this."""
-        return SiteUpdates(self.tables, stand_in=True)
+    def instead(self, arm: Arm) -> SiteUpdates:
+        """Return another arm of this."""
+        return SiteUpdates(self.tables, arm)
 
     def scores(self, kind: Kind, targets: Targets) -> tuple[np.ndarray, np.ndarray]:
         """Return how much each target is in line with their own site's update, and with each other site's.
@@ -49,14 +64,13 @@ class SiteUpdates:
         """
         rows = np.arange(len(targets.site_T))
         own, others = [], []
-        for table in self.tables.of(kind, targets):
+        for table in _tables(self.tables, kind, targets, self.arm):
             value_TS = table.sites_TS.copy()
-            there = np.isfinite(value_TS[rows, targets.site_T])
-            own_T = np.where(there, value_TS[rows, targets.site_T], np.nan)
+            own_T = value_TS[rows, targets.site_T]
             value_TS[rows, targets.site_T] = np.nan
-            if self.stand_in:
+            if self.arm != "seen":
                 next_T = _next_present(value_TS, targets.site_T)
-                own_T = np.where(there, value_TS[rows, next_T], np.nan)
+                own_T = value_TS[rows, next_T]
                 value_TS[rows, next_T] = np.nan
             own.append(own_T)
             others.append(value_TS)
@@ -77,29 +91,36 @@ class GlobalRounds:
 
     Parameters
     ----------
-    stand_in
-        The control: each target's own site is left out of the round's mean, which then holds nothing of them.
+    arm
+        But for ``seen``, every target's own site is left out of the round's mean.
     """
 
-    def __init__(self, tables: RoundTables, stand_in: bool = False) -> None:
-        self.tables, self.stand_in = tables, stand_in
+    def __init__(self, tables: RoundTables, arm: Arm = "seen") -> None:
+        self.tables, self.arm = tables, arm
 
-    def control(self) -> GlobalRounds:
-        """Return the control to this."""
-        return GlobalRounds(self.tables, stand_in=True)
+    def instead(self, arm: Arm) -> GlobalRounds:
+        """Return another arm of this."""
+        return GlobalRounds(self.tables, arm)
 
     def scores(self, kind: Kind, targets: Targets) -> np.ndarray:
         """Return how much each target is in line with the change of the global weights (T, R).
 
-        NaN where their site was absent: it then added nothing of them.
+        NaN where their site was absent: the round then holds nothing of them.
         """
         rows, columns = np.arange(len(targets.site_T)), []
-        for table in self.tables.of(kind, targets):
+        for table in _tables(self.tables, kind, targets, self.arm):
             without_T = table.without_TS[rows, targets.site_T]
-            columns.append(
-                without_T if self.stand_in else np.where(np.isfinite(without_T), table.merged_T, np.nan)
-            )
+            there = np.isfinite(without_T)
+            if self.arm == "seen":
+                columns.append(np.where(there, table.merged_T, np.nan))
+            else:
+                columns.append(np.where(there, without_T, table.merged_T))
         return np.stack(columns, axis=1)
+
+
+def _tables(tables: RoundTables, kind: Kind, targets: Targets, arm: Arm) -> tuple[Table, ...]:
+    found = tables.of(kind, targets)
+    return found[:1] if arm == "untrained" else found
 
 
 def numbers_of(seen: SiteUpdates | GlobalRounds) -> tuple[int, ...]:

@@ -11,7 +11,9 @@ import numpy as np
 from transecg_core.risk.artefacts import Given
 from transecg_core.risk.rows import Kind
 
-Measure = Literal["linkage", "membership", "linkage-gap", "round-membership"]
+Measure = Literal[
+    "linkage", "membership", "linkage-gap", "round-membership", "inversion", "beside", "inference"
+]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ class Attack:
         ``linkage`` and ``linkage-gap``: `run` returns similarities of every query with
         every enrolled person (Q, G). ``membership``: `run` returns one score per target
         (T,), higher for "was trained on", NaN where there is none. ``round-membership``: one per
-        target and round (T, R).
+        target and round (T, R). ``inversion``: the likeness (R, S, G) of what each round and site's update
+        gives with each enrolled person. ``beside``: similarities (Q, G), read beside identification's.
+        ``inference``: log-probabilities of classes (Q + G, C) of every query and enrolled person.
     run
         The attack; raises `NotMeasurable` where the data can't carry it.
     """
