@@ -16,6 +16,7 @@ from transecg_core.privacy.account import guaranteed, planned_mechanism
 from transecg_core.privacy.accounting import Mechanism
 from transecg_core.privacy.releases import NEEDED
 from transecg_core.sites import Site, applied, public_counts
+from transecg_core.text import plural
 
 
 def refuse_by_policy(node: Node, cfg: RunConfig) -> None:
@@ -42,7 +43,8 @@ def refuse_by_policy(node: Node, cfg: RunConfig) -> None:
         )
     if cfg.rounds > (policy.max_rounds or cfg.rounds):
         raise Refusal(
-            "policy: max-rounds", f"{place}: {cfg.rounds} rounds asked for, max-rounds={policy.max_rounds}"
+            "policy: max-rounds",
+            f"{place}: {plural(cfg.rounds, 'round')} asked for, max-rounds={policy.max_rounds}",
         )
     _refuse_names(place, policy, cfg)
     if (node.people or 0) < policy.min_cohort:
@@ -101,7 +103,7 @@ def refuse_unaffordable(
     if policy.max_rounds is not None and done + (rounds_left > 0) > policy.max_rounds:
         raise Refusal(
             "policy: max-rounds",
-            f"site '{node.site}': run {run} was charged for {done} rounds, max-rounds={policy.max_rounds}",
+            f"site '{node.site}': run {run} was charged for {plural(done, 'round')}, max-rounds={policy.max_rounds}",
         )
     budget = lifetime_budget(policy)
     total = spending.cost([*steps_of(charges), (mechanism, rounds_left * cfg.steps)], budget)
@@ -109,9 +111,9 @@ def refuse_unaffordable(
         fit = rounds_that_fit(steps_of(charges), mechanism, cfg.steps, budget, rounds_left)
         raise Overspend(
             "budget: lifetime",
-            f"ledger {ledger.path}: {rounds_left} more rounds of this run would bring the lifetime's participant epsilon "
-            f"to {total:.3g}, over the budget of {budget.epsilon:g} at delta {budget.delta:g}; {fit} of "
-            f"{rounds_left} rounds would fit, with the noise of {cfg.rounds}",
+            f"ledger {ledger.path}: {plural(rounds_left, 'more round')} of this run would bring the lifetime's "
+            f"participant epsilon to {total:.3g}, over the budget of {budget.epsilon:g} at delta {budget.delta:g}; {fit} of "
+            f"{plural(rounds_left, 'round')} would fit, with the noise of {cfg.rounds}",
         )
 
 

@@ -56,8 +56,8 @@ def arms(unit: str, epsilons: Sequence[float], tasks: str, start: str = "random"
     return [Arm(name, options) for name, options in named.items()]
 
 
-def read_numbers(text: str, what: str, kind: Callable[[str], Any]) -> list[Any]:
-    """Read distinct comma-separated numbers.
+def read_numbers(text: str, what: str, kind: Callable[[str], Any], example: str = "1,8") -> list[Any]:
+    """Read distinct comma-separated numbers; `example` shows some in the message.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def read_numbers(text: str, what: str, kind: Callable[[str], Any]) -> list[Any]:
     try:
         values = [kind(part) for part in text.split(",")]
     except ValueError:
-        raise UserError(f"--{what} {text}: give numbers separated by commas, for example 1,8") from None
+        raise UserError(f"--{what} {text}: give numbers separated by commas, for example {example}") from None
     if len(set(values)) != len(values):
         raise UserError(f"--{what} {text}: a number is given twice")
     return values

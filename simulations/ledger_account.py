@@ -14,6 +14,7 @@ from client.ledger import Contents
 from client.spending import MOST_ROUNDS, Budget, rounds_that_fit, spent, steps_of
 from transecg_core.errors import UserError
 from transecg_core.privacy.accounting import Mechanism
+from transecg_core.text import plural
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,20 @@ def find(paths: Iterable[Path]) -> list[Path]:
         if not path.exists():
             raise UserError(f"ledger {path}: no such file or folder")
         if not inside:
-            raise UserError(f"ledger {path}: no *.sqlite in this folder; give the ledger itself")
+            raise UserError(f"ledger {path}: no *.sqlite in this folder; {_where_instead(path)}")
         found |= dict.fromkeys(inside)
     return list(found)
+
+
+def _where_instead(folder: Path) -> str:
+    """Return what to give instead of a folder without ledgers, which may well be a run's."""
+    if (folder / "ledger").is_dir():
+        return f"it is a run's, whose ledgers are in {folder / 'ledger'}"
+    if (folder / "report.json").is_file():
+        return (
+            "it is a run's, whose ledgers lie elsewhere: in the folder that ledger=DIR named, if it kept any"
+        )
+    return "give the ledger itself"
 
 
 def as_data(found: LedgerAccount) -> dict[str, Any]:
@@ -184,7 +196,7 @@ def page(found: LedgerAccount) -> str:
     contents = found.contents
     lines = [
         f"ledger {contents.path}",
-        f"site {contents.site}, {len(contents.charges)} charges in {len(found.runs)} runs",
+        f"site {contents.site}, {plural(len(contents.charges), 'charge')} in {plural(len(found.runs), 'run')}",
         f"head {contents.head}",
         *([contents.mark] if contents.mark else []),
     ]
@@ -233,11 +245,11 @@ def _budget_line(found: LedgerAccount) -> str:
     if not found.contents.charges:
         return line
     last = found.contents.charges[-1]
-    more = f"over {MOST_ROUNDS}" if found.more_rounds == MOST_ROUNDS else str(found.more_rounds)
-    return (
-        f"{line}; {more} more rounds of the last setting fit ({last.steps} steps, sigma {last.mechanism.sigma:.4g}, "
-        f"q {last.mechanism.q:.4g})"
-    )
+    more = f"over {MOST_ROUNDS} more rounds of the last setting fit"
+    if found.more_rounds is not None and found.more_rounds < MOST_ROUNDS:
+        rounds, verb = plural(found.more_rounds, "more round"), "fits" if found.more_rounds == 1 else "fit"
+        more = f"{rounds} of the last setting {verb}"
+    return f"{line}; {more} ({last.steps} steps, sigma {last.mechanism.sigma:.4g}, q {last.mechanism.q:.4g})"
 
 
 def number(value: float) -> str:

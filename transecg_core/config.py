@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from transecg_core.config_checks import check_privacy, check_sites, check_tasks
 from transecg_core.errors import UserError
 from transecg_core.names import (
+    MAX_PEOPLE,
     SITES,
     TASK_SETS,
     TASKS,
@@ -59,7 +60,7 @@ class RunConfig(BaseModel):
     sites_file: str = Field(
         "", description="TOML file: site name -> reader, path, lead, columns (cohort=folder)"
     )
-    participants_per_site: Auto | Annotated[int, Field(ge=2, le=100_000)] = Field(
+    participants_per_site: Auto | Annotated[int, Field(ge=2, le=MAX_PEOPLE)] = Field(
         "auto", description="people drawn per synthetic site, or a cap on a real one; auto: profile, or all"
     )
     tasks: str = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import ROUND_DOWN, Context
 from typing import TYPE_CHECKING, Any
 
 from transecg_core.names import EXTRA_SITES, MAX_SITES, SITE_NAMES, SITES, TASKS, is_site_name, nearest
@@ -72,6 +73,11 @@ def max_delta(people: int) -> float:
     return 1 / (10 * people)
 
 
+def max_delta_words(people: int) -> str:
+    """Return `max_delta` for a message: rounded down, so that what is read there is allowed."""
+    return f"use at most 1/(10 n) = {float(Context(3, ROUND_DOWN).create_decimal_from_float(max_delta(people))):g}"
+
+
 def check_privacy(cfg: RunConfig, usual: Mapping[str, Any]) -> None:
     """Refuse what would be ignored: whoever asks for epsilon 1 must not get a run without privacy."""
     given = [key for key in PRIVACY_ONLY if getattr(cfg, key.replace("-", "_")) != usual[key]]
@@ -84,7 +90,9 @@ def check_privacy(cfg: RunConfig, usual: Mapping[str, Any]) -> None:
             )
         return
     if cfg.cohort == "synthetic" and cfg.people is not None and cfg.delta > max_delta(cfg.people):
-        raise ValueError(f"delta={cfg.delta:g} is too large for {cfg.people} people a site; at most 1/(10 n)")
+        raise ValueError(
+            f"delta={cfg.delta:g} is too large for {cfg.people} people a site; {max_delta_words(cfg.people)}"
+        )
     if "windows-per-draw" in given and cfg.privacy == "window":
         raise ValueError("windows-per-draw has no effect with privacy=window: a drawn window is one window")
     if "participant-slots" in given and "participant" not in cfg.task_names:

@@ -30,6 +30,8 @@ RESERVED = ("auto", "pooled")
 """Words that stand for several sites, in options and in reports."""
 SITE_NAMES = "a-z, 0-9 and hyphens, 32 at most"
 MAX_SITES = 64
+MAX_PEOPLE = 100_000
+"""Of one site."""
 
 
 def is_site_name(text: str) -> bool:

@@ -10,3 +10,8 @@ def escaped(text: str) -> str:
     alphabet don't.
     """
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number and its noun, as in 1 round and 2 rounds."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

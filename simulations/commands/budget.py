@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from transecg_core.errors import UserError
-from transecg_core.text import escaped
+from transecg_core.text import escaped, plural
 
 if TYPE_CHECKING:
     from client.spending import Budget
@@ -85,7 +85,7 @@ def verify(
             print(_printable(f"transecg: {trouble}"), file=sys.stderr)
             continue
         print(_printable(
-            f"ledger {path}: intact; site {contents.site}, {len(contents.charges)} charges, person epsilon "
+            f"ledger {path}: intact; site {contents.site}, {plural(len(contents.charges), 'charge')}, person epsilon "
             f"{ledger_account.number(found.epsilon_person)} at delta {at:g}, head {contents.head}"
             f"{'; ' if contents.mark else ''}{contents.mark}"
         ))  # fmt: skip
@@ -126,7 +126,7 @@ def export(
             file.write(text)
     except OSError as error:
         raise UserError(f"--out {out}: {error.strerror}; name a new file") from None
-    print(f"{len(rows)} charges in {out}")
+    print(f"{plural(len(rows), 'charge')} in {out}")
 
 
 def _limits(

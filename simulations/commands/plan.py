@@ -12,6 +12,8 @@ import typer
 
 from transecg_core.config import RunConfig, parse_text, resolve_paths
 from transecg_core.errors import UserError
+from transecg_core.names import MAX_PEOPLE
+from transecg_core.text import plural
 
 if TYPE_CHECKING:
     from transecg_core.privacy.plan import Plan
@@ -50,9 +52,11 @@ def read(options: Sequence[str], people: str | None) -> tuple[RunConfig, list[in
     pairs = read_pairs(options)
     if people is not None and "participants-per-site" in pairs:
         raise UserError("--people stands in place of participants-per-site; give one of them")
-    rosters = read_numbers(people, "people", int) if people is not None else []
+    rosters = read_numbers(people, "people", int, "20,200") if people is not None else []
     if few := [n for n in rosters if n < 2]:
         raise UserError(f"--people {few[0]}: a site needs at least 2 people")
+    if many := [n for n in rosters if n > MAX_PEOPLE]:
+        raise UserError(f"--people {many[0]}: a site has at most {MAX_PEOPLE} people here")
     first = {"participants-per-site": str(rosters[0])} if rosters else {}
     cfg = resolved(resolve_paths(parse_text({"privacy": "participant", **pairs, **first}), Path.cwd()))
     if not rosters and cfg.people is None:
@@ -82,9 +86,12 @@ def table(cfg: RunConfig, plans: Sequence[Plan]) -> str:
     moved = {row.trainable for row in plans}
     some = f"{min(moved):,}" if len(moved) == 1 else f"{min(moved):,} to {max(moved):,}"
     drawn = f", {cfg.draw_windows} windows of each drawn" if cfg.privacy == "participant" else ""
+    run = (
+        f"{plural(len(cfg.site_names), 'site')}, {plural(cfg.rounds, 'round')} of {plural(cfg.steps, 'step')}"
+    )
     lines = [
-        f"{cfg.privacy} epsilon {cfg.target_epsilon:g} at delta {cfg.delta:g} for the whole run; {len(cfg.site_names)} "
-        f"sites, {cfg.rounds} rounds of {cfg.steps} steps, {cfg.batch} windows a step{drawn}",
+        f"{cfg.privacy} epsilon {cfg.target_epsilon:g} at delta {cfg.delta:g} for the whole run; {run}, "
+        f"at most {cfg.batch} windows a step{drawn}",
         f"trainable={cfg.trained_part}: {some} of {plans[0].parameters:,} parameters, from "
         f"{'pretrained' if cfg.start_from == 'synthetic' else 'random'} weights; audit-split={cfg.audit_split}",
         "",

@@ -68,6 +68,13 @@ def test_the_rounds_that_fit_do_and_one_more_does_not(path: Path) -> None:
     assert not found.overspent
 
 
+@pytest.mark.parametrize(("more", "words"), [(0, "0 more rounds"), (1, "1 more round"), (2, "2 more rounds")])
+def test_what_still_fits_is_told_in_the_right_number(path: Path, more: int, words: str) -> None:
+    spent = epsilon([(STRONG, 20 + 5 * more), (WEAK, 10)], DELTA)
+    line = page(account(read(path), DELTA, Budget(spent * (1 + 1e-9), DELTA))).splitlines()[-1]
+    assert f"left; {words} of the last setting fit{'s' if more == 1 else ''} (5 steps" in line
+
+
 def test_an_unbounded_round_is_said_in_words_and_null(tmp_path: Path) -> None:
     free = Mechanism("participant", 1.0, 0.0, 1)
     found = account(read(fill(tmp_path / "l.sqlite", ("1", free))), DELTA, Budget(1e6, DELTA))
@@ -108,7 +115,7 @@ def test_show_prints_every_ledger_of_a_folder_and_leaves_no_trace(
     before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.parent.iterdir()}
     status, out, _ = transecg(capsys, monkeypatch, "budget", "show", path.parent, "--max-epsilon", "6")
     assert status == 0
-    for text in ("site synth-a, 6 charges in 3 runs", "site synth-b, 2 charges in 1 runs", "12345678 ",
+    for text in ("site synth-a, 6 charges in 3 runs", "site synth-b, 2 charges in 1 run", "12345678 ",
                  "more rounds of the last setting fit (5 steps", f"head {read(path).head}"):  # fmt: skip
         assert text in out
     assert f"person epsilon {epsilon([(STRONG, 20), (WEAK, 10)], DELTA):.3f} at delta 1e-05" in out
@@ -183,7 +190,9 @@ def test_export_holds_every_charge_and_no_update(
     ("words", "match"),
     [
         (("show", "missing.sqlite"), "no such file or folder"),
-        (("show", "."), "no *.sqlite in this folder"),
+        (("show", "."), "no *.sqlite in this folder; give the ledger itself"),
+        (("verify", "run"), "no *.sqlite in this folder; it is a run's, whose ledgers are in run/ledger"),
+        (("verify", "lasting"), "it is a run's, whose ledgers lie elsewhere"),
         (("verify", "a.txt"), "no ledger"),
         (("show", "l.sqlite", "--max-epsilon", "0"), "--max-epsilon 0: a positive number"),
         (("show", "l.sqlite", "--delta", "2"), "--delta 2: a number from 1e-10 to 1"),
@@ -204,6 +213,9 @@ def test_mistakes_get_one_line_and_make_no_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_text("x" * 2000)
+    Path("run/ledger").mkdir(parents=True)
+    Path("lasting").mkdir()
+    Path("lasting/report.json").write_text("{}")
     if "l.sqlite" in words:
         fill(Path("l.sqlite"), ("1", STRONG))
         fill(Path("m.sqlite"), ("1", STRONG))

@@ -44,6 +44,21 @@ def test_a_row_and_a_reading_for_every_roster(transecg, tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []  # it writes nothing
 
 
+def test_a_window_s_guarantee_is_not_sold_as_a_person_s_and_a_sure_draw_is_named(transecg) -> None:
+    _, out, err = transecg("--people", "6,40", "privacy=window", *SMALL)
+    assert err == ""
+    few, many = out.splitlines()[-2:]
+    assert "at most 256 windows a step" in out
+    assert all("not for a person, whose epsilon is" in line for line in (few, many))
+    assert "every window is in every step (q = 1), so sampling adds no privacy" in few
+    assert "q = 1" not in many
+    _, out, _ = transecg("--people", "6,400", *SMALL)
+    few, many = out.splitlines()[-2:]
+    assert "everybody is in every step (q = 1)" in few
+    assert "q = 1" not in many
+    assert "whose epsilon" not in out
+
+
 def test_json_holds_the_same_numbers(transecg) -> None:
     status, out, _ = transecg("--people", "20", "--json", "privacy=window", *SMALL)
     assert status == 0
@@ -73,7 +88,9 @@ def test_institutions_are_planned_without_any_data(transecg) -> None:
         (["--people", "20,20000"], "too large for 20000"),
         (["--people", "1"], "at least 2 people"),
         (["--people", "20,20"], "twice"),
-        (["--people", "many"], "--people many"),
+        (["--people", "many"], "--people many: give numbers separated by commas, for example 20,200"),
+        (["--people", "20,100001"], "--people 100001: a site has at most 100000 people"),
+        (["participants-per-site=15000"], "at most 1/(10 n) = 6.66e-06"),  # 6.67e-06 would be refused
         (["--people", "20", "participants-per-site=30"], "give one of them"),
         (["participants-per-site=1"], "participants-per-site"),
         (["windows-per-draw=0"], "windows-per-draw"),

@@ -26,6 +26,7 @@ import numpy as np
 from dp_accounting import get_epsilon_gaussian
 from scipy import optimize, stats
 
+from transecg_core.config_checks import max_delta, max_delta_words
 from transecg_core.errors import UserError
 from transecg_core.privacy.losses import (
     Charges,
@@ -79,10 +80,9 @@ def check_delta(delta: float, participants: int) -> None:
     """
     if delta < SMALLEST_DELTA:
         raise UserError(f"delta={delta:g} is too small to compute with; use at least {SMALLEST_DELTA:g}")
-    if delta > 1 / (10 * participants):
+    if delta > max_delta(participants):
         raise UserError(
-            f"delta={delta:g} is too large for {participants} participants; "
-            f"use at most 1/(10 n) = {1 / (10 * participants):.3g}"
+            f"delta={delta:g} is too large for {participants} participants; {max_delta_words(participants)}"
         )
 
 

@@ -141,7 +141,7 @@ def plan(cfg: RunConfig, people: int) -> Plan:
         epsilon_person=person.epsilon,
         epsilon_window=epsilon(charges, cfg.delta) if cfg.privacy == "window" else None, bound=person.method,
         ceiling_auc=most.auc(), ceiling_advantage=most.advantage(), ceiling_tpr=most.tpr_at(FPR),
-        audit=audit, reading=reading(over_run, audit, most.advantage()),
+        audit=audit, reading="; ".join([reading(over_run, audit, most.advantage()), *_caveats(cfg, q, person.epsilon)]),
     )  # fmt: skip
 
 
@@ -214,6 +214,18 @@ def reading(over_run: float, audit: Sensitivity, allowed: float) -> str:
     )
     use = f"noise is at least {number} times the signal: {level}"
     return f"{use}; {_audit_words(audit, allowed)}"
+
+
+def _caveats(cfg: RunConfig, q: float, person: float) -> list[str]:
+    """Return what the columns alone would let a reader miss."""
+    out = []
+    if q == 1:
+        everybody = "every window" if cfg.privacy == "window" else "everybody"
+        out.append(f"{everybody} is in every step (q = 1), so sampling adds no privacy")
+    if cfg.privacy == "window":
+        number = f"{person:.3g}" if person < 100 else f"{person:,.0f}"
+        out.append(f"the guarantee is for one window, not for a person, whose epsilon is {number}")
+    return out
 
 
 def _audit_words(audit: Sensitivity, allowed: float) -> str:
