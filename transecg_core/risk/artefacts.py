@@ -15,11 +15,12 @@ from transecg_core.model.heads import LOCAL_TASKS, SiteModel
 from transecg_core.training.local import MISSING
 
 if TYPE_CHECKING:
+    from transecg_core.risk.observed import State
     from transecg_core.risk.rounds import GlobalRounds, SiteUpdates
 
 Artefact = Literal[
-    "gallery", "probes", "delineation", "targets", "released-model", "architecture", "start",
-    "site-updates", "global-rounds",
+    "gallery", "probes", "delineation", "recordings", "known-labels", "public", "targets",
+    "released-model", "architecture", "start", "site-updates", "global-rounds", "client-update",
 ]  # fmt: skip
 ARTEFACTS: tuple[str, ...] = get_args(Artefact)
 _BATCH = 256
@@ -76,6 +77,48 @@ class Delineation:
 
     gallery_NL: np.ndarray
     probes_NL: np.ndarray
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """What recordings tell beside the shape of their beats, per gallery record (R) and query (Q).
+
+    Attributes
+    ----------
+    scale_R, scale_Q
+        Median standard deviation of the windows before they were z-normed, in mV.
+    rr_R, rr_Q
+        RR intervals (s) between the first and the last of the windows.
+    """
+
+    scale_R: np.ndarray
+    scale_Q: np.ndarray
+    rr_R: tuple[np.ndarray, ...]
+    rr_Q: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class KnownLabels:
+    """What the attacker knows about some of the enrolled people.
+
+    ``code_G`` is each enrolled person's class (of ``classes``), `MISSING` where the attacker doesn't
+    know it: of everybody of the fold that is being judged, and outside the site, where one is judged.
+    """
+
+    code_G: np.ndarray
+    classes: int
+
+
+@dataclass(frozen=True)
+class Public:
+    """Windows of public people who are in no federation: synthetic, drawn apart.
+
+    ``person_N`` and ``recorder_N`` number the person and the recorder of each window.
+    """
+
+    x_NL: np.ndarray
+    person_N: np.ndarray
+    recorder_N: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -172,6 +215,24 @@ class Given:
         return taken
 
     @property
+    def recordings(self) -> Recordings:
+        """Amplitude and rhythm of identified and unidentified records."""
+        taken: Recordings = self._take("recordings")
+        return taken
+
+    @property
+    def known_labels(self) -> KnownLabels:
+        """Classes of some enrolled people."""
+        taken: KnownLabels = self._take("known-labels")
+        return taken
+
+    @property
+    def public(self) -> Public:
+        """Public people."""
+        taken: Public = self._take("public")
+        return taken
+
+    @property
     def targets(self) -> Targets:
         """People whose membership is asked."""
         taken: Targets = self._take("targets")
@@ -199,6 +260,12 @@ class Given:
     def site_updates(self) -> SiteUpdates:
         """Every site's update of every round."""
         taken: SiteUpdates = self._take("site-updates")
+        return taken
+
+    @property
+    def client_update(self) -> tuple[State, State]:
+        """Weights before and after one client's training."""
+        taken: tuple[State, State] = self._take("client-update")
         return taken
 
     @property

@@ -12,6 +12,7 @@ from transecg_core.risk.evidence import Evaluator, Evidence, gather
 from transecg_core.risk.findings import Findings, together
 from transecg_core.risk.inference import METRIC as INFERENCE_METRIC
 from transecg_core.risk.inference import inference
+from transecg_core.risk.inversion_findings import RANK1, inversion_study
 from transecg_core.risk.inversion_rows import inversion
 from transecg_core.risk.linkage import linkage_rows
 from transecg_core.risk.linkage_gap import METRIC, linkage_gap_row
@@ -82,6 +83,7 @@ EVALUATORS: Mapping[Measure, Evaluator] = {
     "membership": _membership,
     "round-membership": round_membership,
     "inversion": inversion,
+    "inversion-study": inversion_study,
     "beside": beside,
     "inference": inference,
 }
@@ -92,6 +94,7 @@ FIRST_METRIC: Mapping[Measure, str] = {
     "membership": "AUC",
     "round-membership": "AUC",
     "inversion": "AUC",
+    "inversion-study": RANK1,
     "beside": "rank-1",
     "inference": INFERENCE_METRIC,
 }

@@ -105,14 +105,25 @@ class Trial:
 class Laboratory:
     """People with training windows and other recordings, the run's weights, and its recipe.
 
+    Parameters
+    ----------
+    rebuild
+        The attack: weights before and after an update -> the window (L,) found in it.
+
     Raises
     ------
     NotMeasurable
         If fewer than two people have another recording.
     """
 
-    def __init__(self, observed: Observed, case: Case, seed: int) -> None:
-        self.cfg, self._seed = observed.cfg, seed
+    def __init__(
+        self,
+        observed: Observed,
+        case: Case,
+        seed: int,
+        rebuild: Callable[[State, State], np.ndarray] = rebuilt,
+    ) -> None:
+        self.cfg, self._seed, self._rebuild = observed.cfg, seed, rebuild
         first, last = observed.rounds[0], observed.rounds[-1]
         self._states: Mapping[Weights, State] = {"untrained": first.before, "trained": last.after}
         self._case, targets = case, case.targets
@@ -156,7 +167,7 @@ class Laboratory:
         state, everybody = self._states[setting.weights], np.concatenate(sites)
         moved = [self._train(setting, state, people, number, s) for s, people in enumerate(sites)]
         after = {name: torch.stack([one[name] for one in moved]).mean(dim=0) for name in state}
-        window_L = rebuilt(state, after)
+        window_L = self._rebuild(state, after)
         if setting.steps == 0:
             true_L = self._case.targets.x_NL[self._rows[everybody[0]][0]]
         else:

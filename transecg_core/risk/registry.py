@@ -5,6 +5,7 @@ from __future__ import annotations
 from transecg_core.risk.attacks.adaptive import ADAPTIVE
 from transecg_core.risk.attacks.attack import Attack
 from transecg_core.risk.attacks.attribute_inference import AGE_INFERENCE, SEX_INFERENCE
+from transecg_core.risk.attacks.client_inversion import CLIENT_INVERSION
 from transecg_core.risk.attacks.embedding_consistency import EMBEDDING_CONSISTENCY
 from transecg_core.risk.attacks.fiducial import FIDUCIAL
 from transecg_core.risk.attacks.global_gradients import GLOBAL_GRADIENTS
@@ -48,6 +49,7 @@ ATTACKS: tuple[Attack, ...] = (
     GLOBAL_GRADIENTS,
     GLOBAL_LOSSES,
     UPDATE_INVERSION,
+    CLIENT_INVERSION,
     LINKAGE_GAP,
     SITE_ALONE,
     WITHIN_SITE,

@@ -12,7 +12,14 @@ from transecg_core.risk.artefacts import Given
 from transecg_core.risk.rows import Kind
 
 Measure = Literal[
-    "linkage", "membership", "linkage-gap", "round-membership", "inversion", "beside", "inference"
+    "linkage",
+    "membership",
+    "linkage-gap",
+    "round-membership",
+    "inversion",
+    "inversion-study",
+    "beside",
+    "inference",
 ]
 
 
@@ -39,7 +46,8 @@ class Attack:
         every enrolled person (Q, G). ``membership``: `run` returns one score per target
         (T,), higher for "was trained on", NaN where there is none. ``round-membership``: one per
         target and round (T, R). ``inversion``: the likeness (R, S, G) of what each round and site's update
-        gives with each enrolled person. ``beside``: similarities (Q, G), read beside identification's.
+        gives with each enrolled person. ``inversion-study``: the window (L,) rebuilt from one
+        client's update. ``beside``: similarities (Q, G), read beside identification's.
         ``inference``: log-probabilities of classes (Q + G, C) of every query and enrolled person.
     run
         The attack; raises `NotMeasurable` where the data can't carry it.
