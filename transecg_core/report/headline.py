@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from transecg_core.report.families import family_of
 from transecg_core.risk.protocols import LEAKY, judged_by
 
 Row = Mapping[str, Any]
@@ -74,7 +75,7 @@ def _rank1(rows: Iterable[Row], kind: str) -> list[Row]:
         if row["kind"] == kind
         and row["site"] == POOLED
         and _is_rank1(row)
-        and "cross" not in str(row["name"])
+        and family_of(row).key in ("signal", "untrained", "identification", "other")
     ]
 
 
@@ -114,6 +115,7 @@ def _gain(rows: list[Row], protocol: str | None, over: str) -> Row | None:
     for row in rows:
         metric = str(row["metric"]).lower()
         at = (row["kind"], row["site"], row["protocol"]) == ("B", POOLED, protocol)
+        at = at and family_of(row).key in ("identification", "other")
         if at and metric.startswith("gain") and over in metric and row["ci95"] is not None:
             return row
     return None
@@ -126,7 +128,13 @@ def _membership(rows: list[Row]) -> Row | None:
         for row in rows
         if row["kind"] == "C" and row["site"] == POOLED and "auc" in str(row["metric"]).lower()
     ]
-    candidates.sort(key=lambda row: (not measured(row), row["observer"] != "released-model"))
+    usual = ("membership", "shadow")
+    candidates.sort(
+        key=lambda row: (
+            *(not measured(row), row["observer"] != "released-model"),
+            usual.index(key) if (key := family_of(row).key) in usual else len(usual),
+        )
+    )
     return candidates[0] if candidates else None
 
 
