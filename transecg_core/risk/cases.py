@@ -48,6 +48,8 @@ class Case:
 
     Attributes
     ----------
+    gallery_row_N, probe_row_N
+        Row of each gallery and probe window in its site's windows.
     local_G
         Index of each enrolled person among the participants of their site's windows.
     entry_of_Q
@@ -62,6 +64,8 @@ class Case:
     probes: Probes
     delineation: Delineation
     targets: Targets
+    gallery_row_N: np.ndarray
+    probe_row_N: np.ndarray
     person_G: np.ndarray
     local_G: np.ndarray
     person_Q: np.ndarray
@@ -137,6 +141,8 @@ def build_case(ctx: AuditContext) -> Case:
         probes=probes,
         delineation=Delineation(_components(ctx, enrolled), _components(ctx, asked)),
         targets=_targets(ctx, enrolled, gallery),
+        gallery_row_N=_rows(enrolled),
+        probe_row_N=_rows(asked),
         person_G=person_G,
         local_G=np.array([local for _, local in entry], dtype=np.int64),
         person_Q=person_Q,
@@ -181,6 +187,10 @@ def _name(ctx: AuditContext, block: _Block) -> tuple[str, str, str]:
 
 def _repeat(blocks: list[_Block]) -> np.ndarray:
     return np.repeat(np.arange(len(blocks)), [len(block.rows) for block in blocks])
+
+
+def _rows(blocks: list[_Block]) -> np.ndarray:
+    return np.concatenate([np.empty(0, dtype=np.int64), *(block.rows for block in blocks)])
 
 
 def _stack(ctx: AuditContext, blocks: list[_Block]) -> np.ndarray:

@@ -14,6 +14,8 @@ from transecg_core.risk.context import AuditContext
 from transecg_core.risk.findings import Findings
 from transecg_core.risk.linkage import Linkage, Question, run_linkage
 from transecg_core.risk.problems import problems
+from transecg_core.risk.public import public_people
+from transecg_core.risk.recordings import recordings_of
 from transecg_core.risk.round_tables import RoundTables
 from transecg_core.risk.rounds import GlobalRounds, SiteUpdates
 
@@ -78,6 +80,8 @@ def gather(ctx: AuditContext, case: Case, attacks: tuple[Attack, ...]) -> Eviden
         "gallery": lambda: case.gallery,
         "probes": lambda: case.probes,
         "delineation": lambda: case.delineation,
+        "recordings": lambda: recordings_of(ctx, case),
+        "public": public_people,
         "targets": lambda: case.targets,
         "released-model": lambda: ModelAccess(ctx.model),
         "architecture": lambda: ModelAccess(ctx.random_model),

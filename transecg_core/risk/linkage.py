@@ -106,16 +106,16 @@ def linkage_rows(attack: Attack, question: Question) -> list[RiskRow]:
         reason = question.linkage.reasons[attack.name]
         return [blank(attack, question.where(metric), reason) for metric in metrics]
     if attack.kind == "A":
-        return [_figure_row(attack, question, metric) for metric in metrics]
+        return [figure_row(attack, question, metric) for metric in metrics]
     metrics += ("rank-5",)
     if question.problem.site == POOLED and question.problem.protocol != CROSS_SITE:
         metrics += tuple(TAR)
-    rows = [_figure_row(attack, question, metric) for metric in metrics]
+    rows = [figure_row(attack, question, metric) for metric in metrics]
     floor = best_floor(question)
-    rows.append(_gain_row(attack, question, "random-init", "gain in rank-1 over random-init"))
+    rows.append(gain_row(attack, question, "random-init", "gain in rank-1 over random-init"))
     if question.ctx.start_model is not None:
-        rows.append(_gain_row(attack, question, "pretrained-start", "gain in rank-1 over pretrained-start"))
-    rows.append(_gain_row(attack, question, floor, "gain in rank-1 over the best signal floor"))
+        rows.append(gain_row(attack, question, "pretrained-start", "gain in rank-1 over pretrained-start"))
+    rows.append(gain_row(attack, question, floor, "gain in rank-1 over the best signal floor"))
     return rows
 
 
@@ -167,7 +167,8 @@ def _unmeasurable(attack: Attack, question: Question, main_P: np.ndarray, metric
     return None
 
 
-def _figure_row(attack: Attack, question: Question, metric: str) -> RiskRow:
+def figure_row(attack: Attack, question: Question, metric: str) -> RiskRow:
+    """Return the row of one metric of an attack that has an outcome on the problem."""
     problem = question.problem
     main_P, control_P = _groups(attack, question)
     reason = _unmeasurable(attack, question, main_P, metric)
@@ -194,7 +195,7 @@ def _figure_row(attack: Attack, question: Question, metric: str) -> RiskRow:
     )
 
 
-def _gain_row(attack: Attack, question: Question, reference: str | None, metric: str) -> RiskRow:
+def gain_row(attack: Attack, question: Question, reference: str | None, metric: str) -> RiskRow:
     """Return the paired difference in rank-1 to a reference, on the same people."""
     main_P, control_P = _groups(attack, question)
     reason = _unmeasurable(attack, question, main_P, metric)

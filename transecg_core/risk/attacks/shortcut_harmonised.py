@@ -1,0 +1,41 @@
+"""Shortcut: all windows filtered, quantised and scaled alike, then identified again."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from transecg_core.risk.artefacts import Given
+from transecg_core.risk.attacks.attack import GALLERY_WORDS, RELEASED_MODEL
+from transecg_core.risk.attacks.beside import SHORTCUT, Beside
+from transecg_core.risk.matching import match
+from transecg_core.risk.rows import NotMeasurable
+from transecg_core.risk.shortcuts import harmonised, thinned
+
+
+def _run(given: Given) -> np.ndarray:
+    embed = given.released_model.embed
+    few, some, _, _ = thinned(given.gallery, given.probes)
+    if not (np.isfinite(few.x_NL).all() and np.isfinite(some.x_NL).all()):
+        raise NotMeasurable("the windows are not finite")
+    return match(embed(harmonised(few.x_NL)), embed(harmonised(some.x_NL)), few, some)
+
+
+def _as_they_are(given: Given) -> np.ndarray:
+    embed = given.released_model.embed
+    few, some, first, second = thinned(given.gallery, given.probes)
+    return match(embed(given.gallery.x_NL)[first], embed(given.probes.x_NL)[second], few, some)
+
+
+HARMONISED = Beside(
+    name=f"{SHORTCUT}harmonised devices",
+    kind="B",
+    observer=RELEASED_MODEL,
+    auxiliary_data=GALLERY_WORDS,
+    artefacts=("gallery", "probes", "released-model"),
+    measure="beside",
+    run=_run,
+    reference=_as_they_are,
+    gain="gain in rank-1 over the windows as they are",
+    conclusion="all windows in one band (1-25 Hz), one step, one scale: a large loss means that identity lay in what "
+    "devices do to the rest, or in the detail that the band cuts off",
+)
