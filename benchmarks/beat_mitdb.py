@@ -41,7 +41,6 @@ import torch
 from torch import Tensor
 from tune_private import local_round, private_spec
 
-from server.strategy import averaged
 from transecg_core.cohorts import open_reader
 from transecg_core.cohorts.schema import BEATS
 from transecg_core.config import RunConfig, defaults, parse
@@ -53,6 +52,7 @@ from transecg_core.seeds import seed_for
 from transecg_core.signals.cache import cached_windows
 from transecg_core.signals.schema import Windows
 from transecg_core.sites import Site, site_training_set, split_site
+from transecg_core.training.aggregation import averaged
 from transecg_core.training.local import TrainingSet
 from transecg_core.training.pretrain import starting_weights
 from transecg_core.utility import predict

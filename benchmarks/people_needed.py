@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 from tune_private import TestSet, local_round, unfamiliar
 
-from server.strategy import Update, aggregate, averaged
+from server.strategy import Update, aggregate
 from transecg_core.cohorts import open_site
 from transecg_core.config import RunConfig, parse
 from transecg_core.config_checks import max_delta
@@ -45,6 +45,7 @@ from transecg_core.risk.estimate import percentile, resamples
 from transecg_core.seeds import seed_for
 from transecg_core.signals.windows import build_windows
 from transecg_core.sites import Site, available_tasks, site_training_set, split_site, trained_rows
+from transecg_core.training.aggregation import averaged
 from transecg_core.training.local import MISSING, TrainingSet, task_codes
 from transecg_core.training.pretrain import starting_weights
 from transecg_core.utility import PERSON_TASKS, predict

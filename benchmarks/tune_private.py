@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from server.strategy import Update, aggregate, averaged
+from server.strategy import Update, aggregate
 from transecg_core.cohorts import open_site
 from transecg_core.config import RunConfig, parse
 from transecg_core.model.heads import load_shared, new_site_model, set_trainable, shared_state
@@ -42,6 +42,7 @@ from transecg_core.seeds import seed_for
 from transecg_core.signals.cache import cached_windows
 from transecg_core.signals.schema import R_OFFSET, Windows
 from transecg_core.sites import Site, available_tasks, prepare, public_counts, site_training_set
+from transecg_core.training.aggregation import averaged
 from transecg_core.training.local import MISSING, TrainingSet, cosine, task_codes, train_local
 from transecg_core.training.pretrain import starting_weights
 from transecg_core.training.private import PrivateSpec, train_private
