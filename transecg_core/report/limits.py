@@ -116,7 +116,14 @@ def _training(cfg: RunConfig, rounds: list[dict[str, Any]], still_falling: bool 
     absent = {site: reason for row in rounds for site, reason in row["absent"].items()}
     for site, reason in sorted(absent.items()):
         missed = sum(site in row["absent"] for row in rounds)
-        out.append(f"Site {site} missed {missed} of {len(rounds)} rounds ({reason}).")
+        charged = (
+            f" Its privacy row is planned; took part in {len(rounds) - missed} of {len(rounds)} rounds: what it missed is "
+            "charged all the same, since a late or refused update may have been seen."
+        )
+        private = cfg.privacy != "none" and cfg.noise == "calibrated"
+        out.append(
+            f"Site {site} missed {missed} of {len(rounds)} rounds ({reason}).{charged if private else ''}"
+        )
     if still_falling:
         out.append(
             "The training loss was still falling: model capability and training leakage are lower bounds."

@@ -50,6 +50,7 @@ def report_page(report: Report) -> str:
         site_tables=_site_tables(report),
         utility=_utility(report),
         noise_source=_noise_source(report),
+        planned_only=_planned_only(report),
         duplicates=in_words(report["data"]),
         **attribution_parts(report),
         **_training(report),
@@ -207,6 +208,15 @@ def _noise_source(report: Report) -> str:
     if report["privacy"]["simulation_noise"]:
         return "seeded, so that the simulation repeats: whoever knows the seed can remove it"
     return "not seeded by the run"
+
+
+def _planned_only(report: Report) -> dict[str, str]:
+    """Return site -> what its steps are, where it was not there in every round: planned, and charged all the same."""
+    absent = [set(one["absent"]) for one in report["training"]["rounds"]]
+    return {
+        site: f"planned; took part in {sum(site not in some for some in absent)} of {count(len(absent), 'round')}"
+        for site in sorted(set().union(*absent))
+    }
 
 
 def _training(report: Report) -> dict[str, Any]:

@@ -152,7 +152,7 @@ REPORT = (
 <div class="scroll"><table><thead><tr><th>site</th><th class="n">epsilon,<br>per person</th><th class="n">epsilon,<br>per window</th><th class="n">delta</th><th class="n">sigma</th>
 <th class="n">clip norm</th><th class="n">q</th><th class="n">steps</th><th class="n">windows per<br>person, at most</th><th class="n">lifetime epsilon,<br>per person</th></tr></thead><tbody>
 {% for site in r.privacy.sites %}<tr><td class="name">{{ site.name }}</td><td class="n"><b>{{ site.epsilon_participant|sig }}</b></td><td class="n">{{ site.epsilon_window|sig }}</td>
-<td class="n">{{ site.delta|sig }}</td><td class="n">{{ site.sigma|sig }}</td><td class="n">{{ site.clip_norm|sig }}</td><td class="n">{{ site.q|sig }}</td><td class="n">{{ site.steps|count }}</td>
+<td class="n">{{ site.delta|sig }}</td><td class="n">{{ site.sigma|sig }}</td><td class="n">{{ site.clip_norm|sig }}</td><td class="n">{{ site.q|sig }}</td><td class="n">{{ site.steps|count }}{% if site.name in planned_only %}<span class="sub">{{ planned_only[site.name] }}</span>{% endif %}</td>
 <td class="n">{{ site.max_windows_per_participant|count }}</td><td class="n">{% if site.lifetime %}{{ site.lifetime.epsilon_participant|sig }}<span class="sub">{{ site.lifetime.events }} charges</span>{% else %}–{% endif %}</td></tr>{% endfor %}
 </tbody></table></div>
 <p class="quiet">Epsilons are for this run. A dash means that nothing finite bounds the unit, or that it was not computed. A person at several sites gets the composition of those sites' epsilons.</p>

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
 from transecg_core.config import parse
@@ -12,8 +15,9 @@ FACTS = LimitFacts(
 )
 
 
-def said(**options: object) -> str:
-    return " ".join(limits(parse({key.replace("_", "-"): v for key, v in options.items()}), FACTS, [], None))
+def said(rounds: Sequence[dict[str, Any]] = (), falling: bool | None = None, **options: object) -> str:
+    cfg = parse({key.replace("_", "-"): v for key, v in options.items()})
+    return " ".join(limits(cfg, FACTS, list(rounds), falling))
 
 
 def test_pretraining_is_told_and_an_easy_case_is_marked() -> None:
@@ -28,7 +32,7 @@ def test_pretraining_is_told_and_an_easy_case_is_marked() -> None:
 @pytest.mark.parametrize(
     "cohort", [{"cohort": "real", "data_root": "/x"}, {"cohort": "node", "sites": "a,b"}]
 )
-def test_elsewhere_the_start_is_told_without_the_mark(cohort: dict[str, str]) -> None:
+def test_elsewhere_the_start_is_told_without_the_mark(cohort: dict[str, Any]) -> None:
     text = said(privacy="participant", **cohort)
     assert "ECG-ID and mitdb informed" in text
     assert "In-distribution" not in text
@@ -38,3 +42,14 @@ def test_a_random_start_under_privacy_is_no_use_and_without_privacy_no_news() ->
     assert "random weights" in said(privacy="participant", start="random")
     assert "weights" not in said()
     assert "pretrained on synthetic people" in said(start="synthetic")
+
+
+def test_under_privacy_a_site_that_missed_rounds_is_said_to_pay_for_what_was_planned() -> None:
+    rounds: list[dict[str, Any]] = [{"absent": {"synth-c": "no answer"}}, {"absent": {}}, {"absent": {}}]
+    words = "Its privacy row is planned; took part in 2 of 3 rounds"
+    assert words in said(rounds, privacy="participant")
+    arms: list[dict[str, object]] = [{}, {"privacy": "participant", "noise": "off"}]
+    for options in arms:  # nothing is charged there
+        text = said(rounds, None, **options)
+        assert "Site synth-c missed 1 of 3 rounds (no answer)." in text
+        assert words not in text

@@ -269,3 +269,12 @@ def test_the_site_matrix_marks_the_leaky_protocol(rich_report) -> None:
         row["protocol"] = "random-window"
     sites = report_page(complete(rich_report)).partition('id="sites"')[2].partition('id="utility"')[0]
     assert sites.count("<b>(leaky)</b>") == 3
+
+
+def test_a_private_row_says_that_missed_rounds_are_only_planned(private_page, private_report) -> None:
+    # synth-c was absent once; its row counts the steps of every round all the same
+    assert private_page.count("planned; took part in 11 of 12 rounds") == 1
+    full = private_report()
+    for one in full["training"]["rounds"]:
+        one["absent"] = {}
+    assert "planned; took part" not in report_page(complete(full))
