@@ -70,6 +70,9 @@ class RunConfig(BaseModel):
     audit_split: Literal["halves", "none"] = Field(
         "halves", description="hold a random half of the people out"
     )
+    audit_models: Auto | Annotated[int, Field(ge=0, le=256)] = Field(
+        "auto", description="models of the same recipe that the audit trains on other coins, as references"
+    )
     patch: Literal[5, 10] = Field(
         5, description="samples per token at 250 Hz; 5 (20 ms) resolves the components"
     )

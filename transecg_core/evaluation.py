@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from transecg_core.attribution import attribute, example_beat, explain
+from transecg_core.audit_models.for_audit import audit_model_maker
 from transecg_core.cohorts import open_site
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.config import RunConfig, defaults, parse
@@ -41,7 +42,7 @@ from transecg_core.risk.context import AuditContext, AuditSite
 from transecg_core.risk.duplicates import resolve_duplicates
 from transecg_core.run_record import RunRecord
 from transecg_core.seeds import seed_for
-from transecg_core.sites import prepare
+from transecg_core.sites import Site, prepare
 from transecg_core.utility import utility
 
 
@@ -57,23 +58,25 @@ def _public_people(cfg: RunConfig) -> RunConfig:
 
 
 def audit_context(
-    record: RunRecord, weights: Mapping[str, Tensor], sources: tuple[SiteSource, ...]
-) -> AuditContext:
+    record: RunRecord, weights: Mapping[str, Tensor], sources: tuple[SiteSource, ...],
+    say: Callable[[str], None] = lambda line: None,
+) -> AuditContext:  # fmt: skip
     """Return what the audit works on.
 
     In a simulation that is every site's own data. In a pilot the server holds nobody's ECG, so
     it audits on embedded synthetic people, none of whom trained the model.
     """
-    cfg = record.cfg
+    cfg, prepared = record.cfg, _prepared(record.cfg, sources)
     model, random_model = audit_models(cfg, weights, record.tasks)
     return AuditContext(
-        sites=_audit_sites(record, sources), model=model, random_model=random_model, tasks=record.tasks,
+        sites=_audit_sites(record, prepared), model=model, random_model=random_model, tasks=record.tasks,
         membership=cfg.cohort != "node" and cfg.audit_split == "halves",
         bootstrap=cfg.settings.bootstrap, seed=cfg.seed, attribution_windows=cfg.settings.attribution_windows,
         ceilings=ceiling_curves(cfg, _raw(record)) if cfg.cohort != "node" else None,
         strangers=cfg.cohort == "node",
         start_model=None if record.start is None else audited_model(cfg, record.start, record.tasks),
         observed=record.observed,
+        audit_models=audit_model_maker(cfg, prepared, _trained_sites(record), audited_model, say),
     )  # fmt: skip
 
 
@@ -104,14 +107,21 @@ def audited_model(cfg: RunConfig, weights: Mapping[str, Tensor], tasks: tuple[st
     return model
 
 
-def _audit_sites(record: RunRecord, sources: tuple[SiteSource, ...]) -> tuple[AuditSite, ...]:
-    cfg = record.cfg
+def _prepared(cfg: RunConfig, sources: tuple[SiteSource, ...]) -> tuple[Site, ...]:
     people = _public_people(cfg) if cfg.cohort == "node" else cfg
-    sites = (prepare(people, source).data for source in sources)
+    return tuple(prepare(people, source) for source in sources)
+
+
+def _trained_sites(record: RunRecord) -> set[str]:
+    """Return the sites that have a part in the model: some update of theirs was neither missed nor refused."""
+    return {site for site, account in record.accounts.items() if account.accepted}
+
+
+def _audit_sites(record: RunRecord, prepared: tuple[Site, ...]) -> tuple[AuditSite, ...]:
+    cfg, sites = record.cfg, (site.data for site in prepared)
     if cfg.cohort == "node":  # nobody here trained: no controls to tell apart, everybody is the main group
         return tuple(sites)
-    # Nobody of a site whose every update was missed or refused is in the model.
-    trained = {site for site, account in record.accounts.items() if account.accepted}
+    trained = _trained_sites(record)
     return tuple(
         site if site.name in trained else replace(site, member_P=np.zeros_like(site.member_P))
         for site in sites
@@ -130,7 +140,7 @@ def report_run(
     """
     cfg = record.cfg
     sources = audit_sources(cfg)
-    ctx = resolve_duplicates(audit_context(record, weights, sources))
+    ctx = resolve_duplicates(audit_context(record, weights, sources, say))
     body = measured(record, ctx, sources, say)
     if not ctx.strangers:
         write_listing(ctx, folder)

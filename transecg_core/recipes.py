@@ -9,13 +9,17 @@ from transecg_core.names import PrivacyUnit, Trainable
 
 @dataclass(frozen=True)
 class ProfileSettings:
-    """What a profile decides for every option left at ``auto``, and for the audit."""
+    """What a profile decides for every option left at ``auto``, and for the audit.
+
+    ``audit_models`` counts the models that the audit trains of the run's own recipe.
+    """
 
     num_server_rounds: int
     local_steps: int
     synthetic_participants: int
     bootstrap: int
     attribution_windows: int
+    audit_models: int
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ PRETRAINED: dict[PrivacyUnit, Recipe] = {
 """From weights pretrained on synthetic people, by unit of privacy."""
 
 PROFILES: dict[str, ProfileSettings] = {
-    "quick": ProfileSettings(3, 20, 10, 200, 60),
-    "default": ProfileSettings(20, 40, 28, 1000, 200),
-    "full": ProfileSettings(30, 60, 28, 2000, 400),
+    "quick": ProfileSettings(3, 20, 10, 200, 60, 0),
+    "default": ProfileSettings(20, 40, 28, 1000, 200, 0),
+    "full": ProfileSettings(30, 60, 28, 2000, 400, 16),
 }

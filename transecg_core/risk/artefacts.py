@@ -16,11 +16,13 @@ from transecg_core.training.local import MISSING
 
 if TYPE_CHECKING:
     from transecg_core.risk.observed import State
+    from transecg_core.risk.references import References
     from transecg_core.risk.rounds import GlobalRounds, SiteUpdates
 
 Artefact = Literal[
     "gallery", "probes", "delineation", "recordings", "known-labels", "public", "targets",
     "released-model", "architecture", "start", "site-updates", "global-rounds", "client-update",
+    "audit-models",
 ]  # fmt: skip
 ARTEFACTS: tuple[str, ...] = get_args(Artefact)
 _BATCH = 256
@@ -266,6 +268,12 @@ class Given:
     def client_update(self) -> tuple[State, State]:
         """Weights before and after one client's training."""
         taken: tuple[State, State] = self._take("client-update")
+        return taken
+
+    @property
+    def audit_models(self) -> References:
+        """Models of the same recipe, and who trained each."""
+        taken: References = self._take("audit-models")
         return taken
 
     @property

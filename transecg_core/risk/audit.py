@@ -21,6 +21,7 @@ from transecg_core.risk.people_at_risk import people_at_risk
 from transecg_core.risk.registry import ATTACKS
 from transecg_core.risk.round_membership import round_membership
 from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
+from transecg_core.risk.shadow_membership import shadow_membership
 from transecg_core.risk.table import CROSS_SITE, blank
 
 NO_PROBES = "none"
@@ -86,6 +87,7 @@ EVALUATORS: Mapping[Measure, Evaluator] = {
     "inversion-study": inversion_study,
     "beside": beside,
     "inference": inference,
+    "shadow-membership": shadow_membership,
 }
 """Who judges an attack, by what it measures."""
 FIRST_METRIC: Mapping[Measure, str] = {
@@ -97,5 +99,6 @@ FIRST_METRIC: Mapping[Measure, str] = {
     "inversion-study": RANK1,
     "beside": "rank-1",
     "inference": INFERENCE_METRIC,
+    "shadow-membership": "AUC",
 }
 """Metric under which an attack says that it could not be run at all."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transecg_core.privacy.ceilings import CeilingCurve
     from transecg_core.risk.duplicates import Duplicates
     from transecg_core.risk.observed import Observed
+    from transecg_core.risk.references import MakeAuditModels
 
 COINS, DECLARED = "independent-coins", "declared-members"
 """How it came about who was trained on: by a fair coin per person, or as somebody says."""
@@ -83,6 +84,8 @@ class AuditContext:
         The weights pretrained on synthetic people that training started from; None from random ones.
     observed
         What observers of the rounds saw; None where nobody kept it.
+    audit_models
+        Trains K models of the run's recipe on other coins, once; None where there are none.
     """
 
     sites: tuple[AuditSite, ...]
@@ -100,6 +103,7 @@ class AuditContext:
     duplicates: Duplicates | None = None
     start_model: SiteModel | None = None
     observed: Observed | None = None
+    audit_models: MakeAuditModels | None = None
 
     @property
     def one_group(self) -> bool:

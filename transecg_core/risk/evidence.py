@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from transecg_core.risk.artefacts import ModelAccess
@@ -16,6 +16,7 @@ from transecg_core.risk.linkage import Linkage, Question, run_linkage
 from transecg_core.risk.problems import problems
 from transecg_core.risk.public import public_people
 from transecg_core.risk.recordings import recordings_of
+from transecg_core.risk.references import references
 from transecg_core.risk.round_tables import RoundTables
 from transecg_core.risk.rounds import GlobalRounds, SiteUpdates
 
@@ -93,4 +94,9 @@ def gather(ctx: AuditContext, case: Case, attacks: tuple[Attack, ...]) -> Eviden
         tables = RoundTables(ctx.observed, ctx.tasks, case.site_names)
         made["site-updates"] = lambda: SiteUpdates(tables)
         made["global-rounds"] = lambda: GlobalRounds(tables)
+    train = ctx.audit_models
+    if train is not None:
+        known = cache(lambda: references(ctx, case, train()))
+        made["audit-models"] = lambda: known()[0]
+        made["audit-starts"] = lambda: known()[1]  # for evaluators: the same before training
     return Evidence(ctx, case, Held(made), attacks)

@@ -215,7 +215,7 @@ def ceiling_for(
 def _tpr(scores: Scores, bootstrap: int, rng: np.random.Generator) -> _Figure:
     """Estimate the TPR at 5 % FPR; thresholds come from the half of the controls not tested."""
     found = int((~scores.member_T).sum())
-    scores = scores.of(_halvable(scores))
+    scores = scores.of(halvable(scores))
     members, controls = scores.member_T, ~scores.member_T
     if controls.sum() < MIN_CONTROLS:
         raise NotMeasurable(_few_controls(found, int(controls.sum())))
@@ -241,7 +241,7 @@ def _few_controls(found: int, usable: int) -> str:
     return f"{found} controls{why}; needs {MIN_CONTROLS} for a threshold at {FPR:.0%} FPR"
 
 
-def _halvable(scores: Scores) -> np.ndarray:
+def halvable(scores: Scores) -> np.ndarray:
     """Return the people of sites with at least four controls, two for each half."""
     keep_T = np.zeros(len(scores.site_T), dtype=bool)
     for site in np.unique(scores.site_T):

@@ -19,6 +19,8 @@ from transecg_core.risk.attacks.random_init import RANDOM_INIT
 from transecg_core.risk.attacks.raw_correlation import RAW_CORRELATION
 from transecg_core.risk.attacks.round_gradients import ROUND_GRADIENTS
 from transecg_core.risk.attacks.round_losses import ROUND_LOSSES
+from transecg_core.risk.attacks.shadow_lira import SHADOW_LIRA, SHADOW_LIRA_CONSISTENCY
+from transecg_core.risk.attacks.shadow_rmia import SHADOW_RMIA
 from transecg_core.risk.attacks.shared_head_loss import SHARED_HEAD_LOSS
 from transecg_core.risk.attacks.shortcut_amplitude import AMPLITUDE
 from transecg_core.risk.attacks.shortcut_harmonised import HARMONISED
@@ -48,6 +50,9 @@ ATTACKS: tuple[Attack, ...] = (
     ROUND_LOSSES,
     GLOBAL_GRADIENTS,
     GLOBAL_LOSSES,
+    SHADOW_LIRA,
+    SHADOW_LIRA_CONSISTENCY,
+    SHADOW_RMIA,
     UPDATE_INVERSION,
     CLIENT_INVERSION,
     LINKAGE_GAP,

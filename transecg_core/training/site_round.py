@@ -36,8 +36,9 @@ class SiteRound:
 
 
 def site_round(
-    cfg: RunConfig, site: Site, number: int, weights: Mapping[str, Tensor], local: Mapping[str, Tensor]
-) -> SiteRound:
+    cfg: RunConfig, site: Site, number: int, weights: Mapping[str, Tensor], local: Mapping[str, Tensor],
+    data: TrainingSet | None = None,
+) -> SiteRound:  # fmt: skip
     """Return what the site called `site.data.name` trains in round `number` (from 1).
 
     Parameters
@@ -46,13 +47,15 @@ def site_round(
         Shared parameters of the round before.
     local
         This site's own head of the round before; empty in the first.
+    data
+        What `site_training_set` gives for the site, where it is at hand.
 
     Raises
     ------
     ValueError
         If the weights do not fit the model.
     """
-    data = site_training_set(cfg, site)
+    data = site_training_set(cfg, site) if data is None else data
     classes = data.participants if cfg.privacy == "none" else participant_slots(cfg, site.people)
     name = site.data.name
     model = new_site_model(cfg.patch, cfg.task_names, seed_for(cfg.seed, "init", name), classes)

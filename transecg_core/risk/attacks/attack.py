@@ -20,6 +20,7 @@ Measure = Literal[
     "inversion-study",
     "beside",
     "inference",
+    "shadow-membership",
 ]
 
 
