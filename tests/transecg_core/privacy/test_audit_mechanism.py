@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from transecg_core.privacy.accounting import epsilon
-from transecg_core.privacy.audit.broken import MECHANISM, right, secure
+from transecg_core.privacy.audit.broken import CROWD, MECHANISM, right, secure
 from transecg_core.privacy.audit.mechanism import (
     CLAIM,
     DELTA,
@@ -13,6 +15,9 @@ from transecg_core.privacy.audit.mechanism import (
     _world,
     audit_mechanism,
     claimed_spec,
+)
+from transecg_core.privacy.audit.mechanism import (
+    CROWD as OTHERS,
 )
 
 QUICK = 600
@@ -40,6 +45,25 @@ def test_the_secure_source_passes_too() -> None:
 def test_broken_code_is_caught(name: str) -> None:
     result = audit_mechanism(MECHANISM[name], draws=QUICK, seed=0)
     assert not result.holds, result
+
+
+def test_in_a_crowd_the_right_code_passes_with_the_same_power() -> None:
+    result = audit_mechanism(right, draws=QUICK, seed=0, others=OTHERS)
+    assert result.holds
+    assert result.lower_bound > 0.1 * CLAIM
+    assert result.max_attainable == audit_mechanism(right, draws=QUICK, seed=0).max_attainable
+
+
+@pytest.mark.parametrize("name", CROWD)
+def test_people_who_turn_each_other_s_gradients_are_caught_in_a_crowd_and_not_alone(name: str) -> None:
+    assert not audit_mechanism(CROWD[name], draws=QUICK, seed=0, others=OTHERS).holds
+    assert audit_mechanism(CROWD[name], draws=QUICK, seed=0).holds  # nobody is there to be turned
+
+
+def test_the_others_add_nothing_to_the_right_code_s_score() -> None:
+    spec = replace(claimed_spec(), sigma=0.0)
+    scores = _scores(right, spec, _world(0, OTHERS), 30, 5)
+    assert max(map(abs, scores)) < 1e-3
 
 
 def test_the_same_seed_gives_the_same_draws_and_another_seed_others() -> None:

@@ -68,5 +68,5 @@ def test_the_whole_audit_over_twenty_seeds() -> None:
     assert FIRST_CONTROL_SEED >= FALSE_ALARM_SEEDS
     findings = run_suite(control_seeds=2)
     assert findings.passed, render(findings)
-    assert {c.instrument for c in findings.claims if c.power} == {"mechanism", "recount", "canaries"}
+    assert {c.instrument for c in findings.claims if c.power} == {"mechanism", "crowd", "recount", "canaries"}
     assert all(f.alarms == 0 for f in findings.false_alarms), render(findings)

@@ -107,6 +107,28 @@ class _SkipsEmptyDraws(PrivateTrainer):
         return super().step(data) if self._drawn else None
 
 
+class _CentresOnTheBatch(PrivateTrainer):
+    """Subtracts the drawn windows' mean, as normalisation over a batch does: who is there turns everybody's gradient."""
+
+    def __init__(self, model: Any, spec: PrivateSpec, seed: int, make_optimizer: Maker) -> None:
+        super().__init__(model, spec, seed=seed, make_optimizer=make_optimizer, augmentation=False)
+        self._coins, self._drawn = source_for(seed_for(seed, "coins")), list[np.ndarray]()
+
+    def draw(self, data: TrainingSet) -> list[np.ndarray]:
+        return self._drawn
+
+    def step(self, data: TrainingSet) -> float | None:
+        self._drawn = draw_units(data, self.spec, self._coins, self.steps_taken)
+        x_NL = data.x_NL.clone()
+        if self._drawn:
+            rows = np.concatenate(self._drawn)
+            x_NL[rows] -= data.x_NL[rows].mean(dim=0)
+        return super().step(TrainingSet(x_NL, data.participant_N, data.targets))
+
+
+CROWD: Mapping[str, Trainer] = {"windows centred on the batch": _CentresOnTheBatch}
+"""What the mechanism audit must catch in a crowd: alone, there is nobody whose gradient could be turned."""
+
 MECHANISM: Mapping[str, Trainer] = {
     "no noise (sigma 0)": no_noise,
     "half the noise": half_noise,

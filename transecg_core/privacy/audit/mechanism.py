@@ -7,6 +7,10 @@ on how often each world exceeds a threshold give an epsilon that the mechanism e
 stated confidence. A lower bound above the claim proves the code (or the accountant) wrong; one
 below proves nothing.
 
+In a crowd, other people are there in both worlds. Their gradients stand at right angles to the canary's, and
+their score is 0, unless the canary's presence turns them: their own input is small beside the canary's, so
+that whatever they take over from it shows, and their label is the other one, so that it adds to the score.
+
 The claim is checked at a large delta, where thousands of draws can tell 1 from 3; at delta 1e-5
 they could not. Thresholds and draws are fixed beforehand and equal for right and broken code.
 """
@@ -24,6 +28,7 @@ from torch import Tensor, nn
 from transecg_core.privacy.accounting import calibrate_sigma
 from transecg_core.privacy.audit.bounds import epsilon_lower_bound
 from transecg_core.privacy.audit.results import Claim
+from transecg_core.seeds import seed_for
 from transecg_core.training.local import TrainingSet
 from transecg_core.training.sampling import PrivateSpec
 
@@ -40,7 +45,9 @@ DRAWS = 2000
 """Draws of each world."""
 THRESHOLDS = (0.4, 0.6, 0.8, 1.1, 1.4)
 """Scores (in clip norms) at which the worlds are told apart; fixed, and paid for by Bonferroni."""
-_CANARY = 20.0
+_CANARY, _OTHER = 20.0, 2.0
+"""Inputs of the canary and of each of the others: large enough that both are clipped."""
+CROWD = 8
 _RATE = 1e-3
 """Learning rate: small enough that the canary's gradient is the same at every draw."""
 
@@ -56,16 +63,23 @@ def claimed_spec() -> PrivateSpec:
     return PrivateSpec("participant", sigma, 1.0, Q, 1.0, WINDOWS, WINDOWS)
 
 
-def audit_mechanism(make_trainer: MakeTrainer, *, seed: int, draws: int = DRAWS) -> Claim:
-    """Audit a trainer against the claim of `claimed_spec` with `draws` draws of each world."""
+def audit_mechanism(make_trainer: MakeTrainer, *, seed: int, draws: int = DRAWS, others: int = 0) -> Claim:
+    """Audit a trainer against the claim of `claimed_spec` with `draws` draws of each world.
+
+    Parameters
+    ----------
+    others
+        People who are there in both worlds.
+    """
     spec = claimed_spec()
+    first = seed_for(seed, "crowd", others) if others else 2 * seed
     present, absent = (
-        np.array(_scores(make_trainer, spec, world, draws, 2 * seed + index))
-        for index, world in enumerate((_world(WINDOWS), _world(0)))
+        np.array(_scores(make_trainer, spec, world, draws, first + index))
+        for index, world in enumerate((_world(WINDOWS, others), _world(0, others)))
     )
     bounds = [_bound(int((present > cut).sum()), int((absent > cut).sum()), draws) for cut in THRESHOLDS]
-    setting = f"one step, {2 * draws} draws, delta {DELTA:g}"
-    return Claim("mechanism", setting, CLAIM, max(bounds), _bound(draws, 0, draws))
+    setting = f"one step, {2 * draws} draws, delta {DELTA:g}{f', among {others} others' if others else ''}"
+    return Claim("crowd" if others else "mechanism", setting, CLAIM, max(bounds), _bound(draws, 0, draws))
 
 
 def _bound(hits_in: int, hits_out: int, draws: int) -> float:
@@ -84,12 +98,13 @@ class _Canaried(nn.Module):
         return {task: head(x_BL) for task, head in self.heads.items()}
 
 
-def _world(windows: int) -> TrainingSet:
-    """Return the canary's windows, or nobody's."""
-    x_NL = torch.zeros(windows, 2)
-    x_NL[:, 0] = _CANARY
-    zeros = torch.zeros(windows, dtype=torch.int64)
-    return TrainingSet(x_NL, zeros, {"sex": zeros})
+def _world(windows: int, others: int = 0) -> TrainingSet:
+    """Return the canary's windows, or none, and one window of each of the others."""
+    x_NL = torch.zeros(windows + others, 2)
+    x_NL[:windows, 0], x_NL[windows:, 1] = _CANARY, _OTHER
+    person_N = torch.zeros(windows + others, dtype=torch.int64)
+    person_N[windows:] = torch.arange(1, others + 1)
+    return TrainingSet(x_NL, person_N, {"sex": (person_N > 0).long()})
 
 
 def _scores(

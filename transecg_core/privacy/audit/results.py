@@ -9,7 +9,7 @@ from scipy import stats
 
 _CHANCE = 1e-3
 
-Instrument = Literal["mechanism", "recount", "canaries"]
+Instrument = Literal["mechanism", "crowd", "recount", "canaries"]
 
 
 @dataclass(frozen=True)

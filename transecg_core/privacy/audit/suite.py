@@ -29,6 +29,7 @@ def run_suite(control_seeds: int, extra: Sequence[Book] = (), say: Say = lambda 
     """Run everything; `extra` are books kept elsewhere, by the client's own ledger for instance."""
     parts = [
         _mechanism(control_seeds, say),
+        _crowd(control_seeds, say),
         _recount(control_seeds, extra, say),
         _canaries(control_seeds, say),
     ]
@@ -53,6 +54,20 @@ def _mechanism(control_seeds: int, say: Say) -> Findings:
         tuple(controls),
         (_alarms("mechanism", right, 1 - mechanism.CONFIDENCE),),
     )
+
+
+def _crowd(control_seeds: int, say: Say) -> Findings:
+    say(f"crowd: right code, {FALSE_ALARM_SEEDS} seeds, and {len(broken.CROWD)} negative control")
+    size = mechanism.CROWD
+    right = [audit_mechanism(broken.right, seed=seed, others=size) for seed in range(FALSE_ALARM_SEEDS)]
+    controls = [
+        _control(
+            "crowd", name, (audit_mechanism(made, seed=seed, others=size) for seed in _seeds(control_seeds))
+        )
+        for name, made in broken.CROWD.items()
+    ]
+    allowed = 1 - mechanism.CONFIDENCE
+    return Findings((_named(right[0], "seeded"),), tuple(controls), (_alarms("crowd", right, allowed),))
 
 
 def _recount(control_seeds: int, extra: Sequence[Book], say: Say) -> Findings:
