@@ -13,7 +13,7 @@ from click import ClickException
 from click.exceptions import Exit
 from typer import core
 
-from simulations.commands import audit, audit_model, budget, cache, fetch, init_data, inspect, plan
+from simulations.commands import audit, audit_model, budget, cache, fetch, init_data, inspect, plan, scenarios
 from transecg_core.errors import UserError
 from transecg_core.text import escaped
 
@@ -95,7 +95,7 @@ def compare(
 
 for _name, _module in (
     ("fetch", fetch), ("init-data", init_data), ("inspect", inspect), ("audit-model", audit_model), ("cache", cache),
-    ("plan", plan), ("audit", audit),
+    ("plan", plan), ("audit", audit), ("scenarios", scenarios),
 ):  # fmt: skip
     app.command(_name)(_module.command)
 app.add_typer(budget.app, name="budget")
