@@ -54,7 +54,12 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("people", "size of the roster: a declared constant, not counted from the data", "public", "public"),
     ("lifetime-epsilon", "what the site's ledger has spent for a person, all runs", "public", "public"),
     ("lifetime-events", "number of charges in the site's ledger", "public", "public"),
-    ("error", "that the site refuses, and by which rule: no value, path or record", "public", "public"),
+    (
+        "error",
+        "a refusal: the name of a rule, or 'site: not able', which alone can depend on data; no value, path or record",
+        "public",
+        "public",
+    ),
     ("engine", "which engine the node belongs to", "public", "public"),
     ("partition-id", "the node's place among simulated nodes", "public", "public"),
     ("num-partitions", "number of simulated nodes", "public", "public"),

@@ -10,6 +10,7 @@ from transecg_core.errors import UserError
 from transecg_core.privacy.releases import (
     NEEDED,
     REFUSALS,
+    UNABLE,
     allowed,
     refuse,
     releasable_names,
@@ -79,6 +80,11 @@ def test_what_a_reply_needs_may_leave_in_every_setting() -> None:
 
 def test_a_refusal_s_name_is_words_alone() -> None:
     assert all(code.replace(": ", "").replace("-", "").replace(" ", "").isalpha() for code in REFUSALS)
+
+
+def test_the_table_tells_which_refusal_a_site_s_data_can_cause() -> None:
+    (what,) = (r.what for r in releases_for("participant", simulation=False) if r.name == "error")
+    assert f"'{UNABLE}', which alone can depend on data" in what
 
 
 def test_the_guide_holds_the_table_as_it_is() -> None:
