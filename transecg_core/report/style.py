@@ -75,6 +75,18 @@ td.name{min-width:170px;max-width:270px;overflow-wrap:anywhere}
 td.metric{min-width:120px;max-width:200px}
 .k{display:inline-block;min-width:1.5em;text-align:center;font-weight:650;color:#fff;background:var(--k);
 font-size:13px;line-height:1.55;margin-right:9px;padding:0 5px}
+.family{margin:0 0 18px}
+.family h4{font-size:14.5px;margin:16px 0 0}
+.asks{font-size:13.5px;color:var(--soft);margin:0 0 2px}
+table.risk{table-layout:auto}
+details{margin:4px 0 10px}
+summary{cursor:pointer;font-size:13px;color:var(--b);padding:4px 0}
+.line{width:24px;height:0;border-top:2.4px solid var(--b)}
+.line.thin{border-top:1.4px solid var(--ink)}
+.line.dashed{border-top:2px dashed var(--ink)}
+.line.dashed.c{border-top-color:var(--c)}
+.line.dotted{border-top:2px dotted var(--soft)}
+.band{width:24px;height:12px;background:rgba(0,114,178,.18)}
 ol.foot{columns:2;column-gap:40px;font-size:12.5px;line-height:1.45;color:var(--soft);padding-left:22px;margin:8px 0 0}
 ol.foot li{break-inside:avoid;padding:0 0 2px}
 sup{font-size:10.5px;line-height:0;margin-left:3px}
@@ -113,6 +125,8 @@ h1{font-size:22pt}h2{font-size:14pt}h2,h3,h4{break-after:avoid}
 table{font-size:8.5pt}th,td.note{font-size:8pt}
 tr,.card,.banner,dl.verdict dd,dl.verdict dt{break-inside:avoid}
 thead{display:table-header-group}
+details::details-content{content-visibility:visible;display:block;height:auto}
+summary{color:#000;list-style:none}
 .scroll{overflow:visible}
 .banner{background:none;border:1.5pt solid #000;border-left-width:5pt}
 .panels{grid-template-columns:repeat(3,1fr);gap:12px 18px}

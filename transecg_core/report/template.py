@@ -2,6 +2,8 @@
 
 # ruff: noqa: E501  (lines of HTML)
 
+from transecg_core.report.template_risks import CURVES, PEOPLE, REBUILT, RISKS, ROWS, SITES
+
 HEAD = """<!doctype html>
 <html lang="en">
 <head>
@@ -17,6 +19,7 @@ HEAD = """<!doctype html>
 
 REPORT = (
     HEAD
+    + ROWS
     + """<header class="top">
 <p class="over">TransECG-FL · run report{{ ' · shareable edition' if r.edition == 'shareable' }}</p>
 <h1>{{ headline }}</h1>
@@ -44,39 +47,12 @@ REPORT = (
 </dl>
 </section>
 
-<section id="risks">
-<h2>Three risks, never added up</h2>
-<p class="lead">Only the third is what differential privacy bounds. Pooled over sites; the sites follow below.</p>
-<div class="legend"><span><i class="dot"></i>main</span><span><i class="bar"></i>95 % interval over people</span>
-<span><i class="ring"></i>control (B: people never trained on; C: untrained encoder)</span><span><i class="dash"></i>baseline (A, C: naive guess; B: untrained encoder)</span>
-<span><i class="wall"></i>ceiling (privacy guarantee)</span></div>
-<div class="panels">
-{% for kind in kinds %}
-<figure>
-<h4 class="k-{{ kind.kind }}"><span class="k">{{ kind.kind }}</span>{{ kind.title }}</h4>
-<figcaption>{{ kind.question }} {{ kind.bound }}</figcaption>
-{% if kind.svg %}{{ kind.svg }}{% else %}<p class="quiet">Nothing measured.</p>{% endif %}
-{% if kind.more %}<figcaption>{{ kind.more }}</figcaption>{% endif %}
-</figure>
-{% endfor %}
-</div>
-{% for kind in kinds %}{% if kind.rows %}
-<h3 class="k-{{ kind.kind }}"><span class="k">{{ kind.kind }}</span>{{ kind.title }}: all pooled figures</h3>
-<div class="scroll"><table>
-<thead><tr><th>attack</th><th>protocol</th><th>metric</th><th class="n">main</th><th>95 % interval</th><th class="n">control</th>
-<th class="n">baseline</th>{% if kind.has_ceiling %}<th class="n">ceiling</th>{% endif %}<th class="n">people</th>{% if kind.has_notes %}<th>notes</th>{% endif %}</tr></thead>
-<tbody>{% for row in kind.rows %}
-<tr class="{{ 'loud' if row.loud else 'off' if row.main is none }}{{ ' on' if not row.last }}">{% if row.span %}<td class="name" rowspan="{{ row.span }}">{{ row.name }}<span class="sub">{{ row.observer }}; knows {{ row.auxiliary_data or 'nothing else' }}</span></td>{% endif %}
-<td class="w">{{ row.protocol }}{% if row.leaky %} <b>(leaky)</b>{% endif %}</td><td class="metric">{{ row.metric_text }}</td>
-<td class="n">{{ row.main_text }}</td><td class="ci">{{ row.ci_text }}</td>
-<td class="n">{{ row.control_text }}</td><td class="n">{{ row.baseline_text }}</td>
-{% if kind.has_ceiling %}<td class="n">{{ row.ceiling_text }}</td>{% endif %}<td class="n">{{ row.n_participants|count }}</td>
-{% if kind.has_notes %}<td class="note">{{ row.own_notes }}{% if row.marks %}<sup>{{ row.marks|join(' ') }}</sup>{% endif %}</td>{% endif %}</tr>
-{% endfor %}</tbody></table></div>
-{% if kind.footnotes %}<ol class="foot">{% for note in kind.footnotes %}<li>{{ note }}</li>{% endfor %}</ol>{% endif %}
-{% endif %}{% endfor %}
-</section>
-
+"""
+    + RISKS
+    + CURVES
+    + PEOPLE
+    + REBUILT
+    + """
 <section id="beat">
 <h2>What the model looks at</h2>
 {% if beats %}
@@ -108,20 +84,9 @@ REPORT = (
 {% endif %}
 </section>
 
-<section id="sites">
-<h2>Site by site</h2>
-{% if site_tables %}
-{% for table in site_tables %}
-<h3 class="k-{{ table.kind }}"><span class="k">{{ table.kind }}</span>{{ table.title }}</h3>
-<div class="scroll"><table><thead><tr><th>attack</th><th>protocol</th><th>metric</th>{% for site in table.sites %}<th class="n">{{ site }}</th>{% endfor %}</tr></thead>
-<tbody>{% for row in table.rows %}<tr><td class="name">{{ row.name }}</td><td>{{ row.protocol }}{% if row.leaky %} <b>(leaky)</b>{% endif %}</td><td>{{ row.metric }}</td>
-{% for cell in row.cells %}<td class="n">{{ cell.main }}{% if cell.ci %}<span class="sub">{{ cell.ci }}</span>{% endif %}{% if cell.control %}<span class="sub">control {{ cell.control }}</span>{% endif %}</td>{% endfor %}</tr>{% endfor %}
-</tbody></table></div>
-{% if table.reasons %}<p class="quiet">Not measurable: {{ table.reasons|join('; ') }}.</p>{% endif %}
-{% endfor %}
-{% else %}<p class="quiet">No risk was measured per site.</p>{% endif %}
-</section>
-
+"""
+    + SITES
+    + """
 <section id="utility">
 <h2>What the model is useful for</h2>
 {% if utility %}
