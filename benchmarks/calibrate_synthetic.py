@@ -38,7 +38,8 @@ from transecg_core.cohorts.schema import SiteSource
 from transecg_core.cohorts.synthetic import SITES, open_site
 from transecg_core.model.encoder import new_encoder
 from transecg_core.risk.estimate import Estimate, proportion
-from transecg_core.risk.matching import eer, rank_credit, rate_estimate, verification
+from transecg_core.risk.problems import everybody, outcome
+from transecg_core.risk.verification import eer, rate_estimate
 from transecg_core.signals.schema import FS_HZ
 from transecg_core.signals.windows import build_windows
 
@@ -102,11 +103,8 @@ def untrained(gallery: Beats, probes: Beats, patch: int, seed: int) -> np.ndarra
 
 def estimates(score_PP: np.ndarray, bootstrap: int) -> tuple[Estimate, Estimate]:
     """Return rank-1 and EER with intervals over participants."""
-    n = len(score_PP)
-    own, other = np.arange(n), ~np.eye(n, dtype=bool)
-    rng = np.random.default_rng(0)
-    rank1 = proportion(rank_credit(score_PP, own, other, 1), bootstrap, rng)
-    return rank1, rate_estimate(verification(score_PP, own, other, own, n), eer, bootstrap, rng)
+    found, rng = outcome(everybody(len(score_PP)), score_PP), np.random.default_rng(0)
+    return proportion(found.rank1_P, bootstrap, rng), rate_estimate(found.rates, eer, bootstrap, rng)
 
 
 def report(label: str, source: SiteSource, bootstrap: int) -> dict[str, tuple[float, float]]:

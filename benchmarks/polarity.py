@@ -18,7 +18,7 @@ from calibrate_synthetic import estimates, raw
 
 from transecg_core.cohorts import READERS, open_reader
 from transecg_core.risk.estimate import difference
-from transecg_core.risk.matching import rank_credit
+from transecg_core.risk.problems import everybody, outcome
 from transecg_core.seeds import seed_for
 from transecg_core.signals.schema import R_OFFSET, Windows
 from transecg_core.signals.windows import POINTS_DOWN, build_windows
@@ -70,7 +70,7 @@ def main() -> None:
         score_PP = raw(*first_and_last(variant))
         rank1, error = estimates(score_PP, BOOTSTRAP)
         n = len(score_PP)
-        credit[name] = rank_credit(score_PP, np.arange(n), ~np.eye(n, dtype=bool), 1)
+        credit[name] = outcome(everybody(n), score_PP).rank1_P
         print(
             f"{name:10} n={n}  rank-1 {rank1.value:.3f} ({rank1.ci95[0]:.3f} to {rank1.ci95[1]:.3f})"
             f"  EER {error.value:.3f} ({error.ci95[0]:.3f} to {error.ci95[1]:.3f})"

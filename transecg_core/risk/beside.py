@@ -62,7 +62,7 @@ def _scores(attack: Beside, held: Mapping[str, Any]) -> dict[str, np.ndarray]:
 def _rows(attack: Beside, question: Question, scores: Mapping[str, np.ndarray]) -> list[RiskRow]:
     problem = question.problem
     if attack.own_site:
-        problem = replace(problem, impostor_KG=problem.verify_KG)
+        problem = replace(problem, ranked_K=problem.verified_K)
     outcomes = {name: outcome(problem, score_QG) for name, score_QG in scores.items()}
     # No floors: what these rows are to be read against is said in their conclusion.
     own = replace(question, problem=problem, outcomes=outcomes, linkage=replace(question.linkage, floors=()))

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transecg_core.risk.matching import group_means, rank_credit
+from transecg_core.risk.curves import first_k
+from transecg_core.risk.matching import group_means
 from transecg_core.risk.problems import Problem
+from transecg_core.risk.standing import Standing
 
 _TIE = 1e-9
-"""Scores closer than this are equal, as in `rank_credit`."""
+"""Scores closer than this are equal, as in `standing`."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def exposure(problem: Problem, score_QG: np.ndarray, unit_K: np.ndarray, units: 
     best_K = np.where(problem.impostor_KG, score_KG, -np.inf).max(axis=1)
     above_K = (problem.impostor_KG & (score_KG > own_K[:, None] + _TIE)).sum(axis=1)
     tied_K = (problem.impostor_KG & (np.abs(score_KG - own_K[:, None]) <= _TIE)).sum(axis=1)
-    first_K = rank_credit(score_KG, problem.genuine_K, problem.impostor_KG, 1)
+    first_K = first_k(Standing(above_K, tied_K, problem.rivals_K), 1)
 
     def mean(value_K: np.ndarray) -> np.ndarray:
         return group_means(value_K[:, None], unit_K, units)[:, 0]

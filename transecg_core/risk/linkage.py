@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +12,15 @@ from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import Attack
 from transecg_core.risk.cases import Case
 from transecg_core.risk.context import AuditContext
-from transecg_core.risk.estimate import MIN_PEOPLE, Estimate, difference, proportion
-from transecg_core.risk.matching import eer, enough_pairs, rate_estimate, tar_at
+from transecg_core.risk.estimate import MIN_PEOPLE, difference
+from transecg_core.risk.figures import MAP, RATES, SEPARATION, TAR, chance, estimate, exactness, value
 from transecg_core.risk.problems import Outcome, Problem, outcome
 from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
+from transecg_core.risk.standing import Scores
 from transecg_core.risk.table import CROSS_SITE, blank, measured
+from transecg_core.risk.verification import enough_pairs
 from transecg_core.seeds import seed_for
 
-TAR: Mapping[str, float] = {"TAR@5%FAR": 0.05, "TAR@1%FAR": 0.01}
-"""Metric -> false accept rate."""
 LEAKY = "random-window"
 
 
@@ -38,7 +38,7 @@ class Linkage:
         Names of the signal-only attacks, without the untrained encoder.
     """
 
-    score_QG: Mapping[str, np.ndarray]
+    score_QG: Mapping[str, Scores]
     reasons: Mapping[str, str]
     floors: tuple[str, ...]
 
@@ -52,7 +52,10 @@ def run_linkage(attacks: tuple[Attack, ...], held: Mapping[str, Any]) -> Linkage
     scores, reasons = {}, {}
     for attack in attacks:
         try:
-            scores[attack.name] = attack.run(Given(attack.artefacts, held))
+            found = attack.run(Given(attack.artefacts, held))
+            if isinstance(found, np.ndarray) and np.isnan(found).any():
+                raise NotMeasurable("some scores are no numbers")
+            scores[attack.name] = found
         except NotMeasurable as reason:
             reasons[attack.name] = str(reason)
     encoders = {"architecture", "start"}
@@ -109,7 +112,7 @@ def linkage_rows(attack: Attack, question: Question) -> list[RiskRow]:
         return [figure_row(attack, question, metric) for metric in metrics]
     metrics += ("rank-5",)
     if question.problem.site == POOLED and question.problem.protocol != CROSS_SITE:
-        metrics += tuple(TAR)
+        metrics += (*TAR, MAP, SEPARATION)
     rows = [figure_row(attack, question, metric) for metric in metrics]
     floor = best_floor(question)
     rows.append(gain_row(attack, question, "random-init", "gain in rank-1 over random-init"))
@@ -120,31 +123,9 @@ def linkage_rows(attack: Attack, question: Question) -> list[RiskRow]:
 
 
 def _value(question: Question, name: str | None, people: np.ndarray, metric: str) -> float | None:
-    """Return one metric of an attack on some people, or None below `MIN_PEOPLE`."""
-    if name is None or name not in question.outcomes or people.sum() < MIN_PEOPLE:
-        return None
-    found = question.outcomes[name]
-    if metric.startswith("rank-"):
-        return float(found.rank_P(int(metric[5:]))[people].mean())
-    frr, far = found.rates.of(people).curves(np.ones((1, int(people.sum()))))
-    return float(_figure(metric)(frr, far)[0])
-
-
-def _figure(metric: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    return eer if metric == "EER" else lambda frr, far: tar_at(frr, far, TAR[metric])
-
-
-def _estimate(question: Question, name: str, people: np.ndarray, metric: str) -> Estimate:
-    found, rng = question.outcomes[name], question.rng(name, metric)
-    if metric.startswith("rank-"):
-        return proportion(found.rank_P(int(metric[5:]))[people], question.ctx.bootstrap, rng)
-    return rate_estimate(found.rates.of(people), _figure(metric), question.ctx.bootstrap, rng)
-
-
-def _chance(problem: Problem, people: np.ndarray, metric: str) -> float:
-    if metric.startswith("rank-"):
-        return float(problem.chance(int(metric[5:]))[people].mean())
-    return TAR.get(metric, 0.5)
+    """Return one metric of an attack on some people, or None where there is none."""
+    found = None if name is None else question.outcomes.get(name)
+    return None if found is None else value(found, people, metric)
 
 
 def _groups(attack: Attack, question: Question) -> tuple[np.ndarray, np.ndarray]:
@@ -174,9 +155,20 @@ def figure_row(attack: Attack, question: Question, metric: str) -> RiskRow:
     reason = _unmeasurable(attack, question, main_P, metric)
     if reason is not None:
         return blank(attack, question.where(metric), reason)
-    chance = _chance(problem, main_P, metric)
-    baseline: float | None = chance
-    notes = [_leaky_note(problem), _chance_note(problem, metric, chance), _pooled_note(problem, metric)]
+    outcome = question.outcomes[attack.name]
+    try:
+        rng = question.rng(attack.name, metric)
+        figure = estimate(outcome, main_P, metric, question.ctx.bootstrap, rng)
+    except NotMeasurable as why:
+        return blank(attack, question.where(metric), str(why))
+    guess = chance(problem, main_P, metric)
+    baseline: float | None = guess
+    notes = [
+        _leaky_note(problem),
+        _chance_note(problem, metric, guess),
+        _pooled_note(problem, metric),
+        exactness(outcome, main_P, metric),
+    ]
     if attack.kind == "B":
         baseline = _value(question, "random-init", main_P, metric)
         notes += [
@@ -187,7 +179,7 @@ def figure_row(attack: Attack, question: Question, metric: str) -> RiskRow:
     return measured(
         attack,
         question.where(metric),
-        _estimate(question, attack.name, main_P, metric),
+        figure,
         _value(question, attack.name, control_P, metric),
         baseline,
         int(main_P.sum()),
@@ -226,7 +218,7 @@ def _leaky_note(problem: Problem) -> str | None:
 
 
 def _chance_note(problem: Problem, metric: str, chance: float) -> str:
-    if metric.startswith("rank-"):
+    if metric not in (*RATES, SEPARATION):
         pooled = problem.site == POOLED and problem.protocol != CROSS_SITE
         knowing = " knowing the probe's site" if pooled else ""
         return f"chance {chance:.3f}{knowing} (gallery of {problem.gallery_size})"
@@ -236,7 +228,7 @@ def _chance_note(problem: Problem, metric: str, chance: float) -> str:
 def _pooled_note(problem: Problem, metric: str) -> str | None:
     if problem.site != POOLED or problem.protocol == CROSS_SITE:
         return None
-    return "one gallery of all sites" if metric.startswith("rank-") else "impostors of the same site only"
+    return "impostors of the same site only" if metric in (*RATES, SEPARATION) else "one gallery of all sites"
 
 
 def _control_note(question: Question, control_P: np.ndarray) -> str:

@@ -19,15 +19,15 @@ from transecg_core.risk.worst import tenth, worst_tenth
 CERTAIN, TENTH = "share linked with certainty", "percentile among controls, worst tenth"
 
 
-def problem(impostor_KG, genuine, person) -> Problem:
+def problem(person_G, genuine, person) -> Problem:
     person_P, person_K = np.unique(person, return_inverse=True)
-    rows = np.arange(len(genuine))
-    return Problem("pooled", "p", rows, np.array(genuine), impostor_KG, impostor_KG, person_K, person_P)
+    rows, site = np.arange(len(genuine)), np.zeros(len(genuine), dtype=np.int64)
+    site_G = np.zeros(len(person_G), dtype=np.int64)
+    return Problem("pooled", "p", rows, np.array(genuine), site, site, site_G, person_G, person_K, person_P)
 
 
 def exposed(score_QG, genuine, person):
-    impostor_KG = np.array(person)[:, None] != np.arange(score_QG.shape[1])[None, :]
-    asked = problem(impostor_KG, genuine, person)
+    asked = problem(np.arange(score_QG.shape[1]), genuine, person)
     return exposure(asked, score_QG, asked.person_K, len(asked.person_P))
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
+from typing import Any, Literal
 
 from transecg_core.risk.artefacts import Given
 from transecg_core.risk.rows import Kind
@@ -51,7 +49,7 @@ class Attack:
         client's update. ``beside``: similarities (Q, G), read beside identification's.
         ``inference``: log-probabilities of classes (Q + G, C) of every query and enrolled person.
     run
-        The attack; raises `NotMeasurable` where the data can't carry it.
+        The attack; returns what its measure takes, and raises `NotMeasurable` where the data can't carry it.
     """
 
     name: str
@@ -60,7 +58,7 @@ class Attack:
     auxiliary_data: str
     artefacts: tuple[str, ...]
     measure: Measure
-    run: Callable[[Given], np.ndarray]
+    run: Callable[[Given], Any]
 
 
 ANYBODY = "anyone with the recordings"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import GALLERY_WORDS, RELEASED_MODEL, Attack
-from transecg_core.risk.matching import match
+from transecg_core.risk.matching import Cosines, cosines
 
 
-def run(given: Given) -> np.ndarray:
+def run(given: Given) -> Cosines:
     """Return the similarity of every query with every enrolled person, (Q, G)."""
     gallery, probes = given.gallery, given.probes
     embed = given.released_model.embed
-    return match(embed(gallery.x_NL), embed(probes.x_NL), gallery, probes)
+    return cosines(embed(gallery.x_NL), embed(probes.x_NL), gallery, probes)
 
 
 IDENTIFICATION = Attack(

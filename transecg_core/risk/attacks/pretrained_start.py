@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import ANYBODY, GALLERY_WORDS, Attack
-from transecg_core.risk.matching import match
+from transecg_core.risk.matching import Cosines, cosines
 
 
-def _run(given: Given) -> np.ndarray:
+def _run(given: Given) -> Cosines:
     gallery, probes, embed = given.gallery, given.probes, given.start.embed
-    return match(embed(gallery.x_NL), embed(probes.x_NL), gallery, probes)
+    return cosines(embed(gallery.x_NL), embed(probes.x_NL), gallery, probes)
 
 
 PRETRAINED_START = Attack(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import ANYBODY, GALLERY_WORDS, Attack
-from transecg_core.risk.matching import match
+from transecg_core.risk.matching import Cosines, cosines
 
 
-def _run(given: Given) -> np.ndarray:
+def _run(given: Given) -> Cosines:
     gallery, probes = given.gallery, given.probes
     embed = given.architecture.embed
-    return match(embed(gallery.x_NL), embed(probes.x_NL), gallery, probes)
+    return cosines(embed(gallery.x_NL), embed(probes.x_NL), gallery, probes)
 
 
 RANDOM_INIT = Attack(
