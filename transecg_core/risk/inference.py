@@ -70,8 +70,9 @@ class _Waveform:
     """In place of an encoder: the window itself, coarsely."""
 
     def embed(self, x_NL: np.ndarray) -> np.ndarray:
-        width = x_NL.shape[1] // SAMPLES_PER_MEAN * SAMPLES_PER_MEAN
-        return x_NL[:, :width].reshape(len(x_NL), -1, SAMPLES_PER_MEAN).mean(axis=2)
+        steps = x_NL.shape[1] // SAMPLES_PER_MEAN
+        x_NTk = x_NL[:, : steps * SAMPLES_PER_MEAN].reshape(len(x_NL), steps, SAMPLES_PER_MEAN)
+        return np.asarray(x_NTk.mean(axis=2))
 
 
 def inference(attack: Attack, evidence: Evidence) -> Findings:
