@@ -73,9 +73,7 @@ def _with_left_out(row: RiskRow, case: Case, scores: Scores) -> RiskRow:
     wins = wins_of(scores.fresh_T, scores)
     if not wins:
         return row
-    value = auc(wins)
-    why = " (below .5: the other sites' updates make the model forget members)" if value < 0.5 else ""
-    return replace(row, notes=f"{row.notes}; all those rounds without their own site: {value:.3f}{why}")
+    return replace(row, notes=f"{row.notes}; all those rounds without their own site: {auc(wins):.3f}")
 
 
 def _artefact(attack: Attack) -> str:
