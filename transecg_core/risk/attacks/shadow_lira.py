@@ -28,6 +28,8 @@ LEAST_EACH = 2
 """Fewest models with a person, and without them, that give the person a score."""
 _CLOSEST = 1e-12
 """To a loss of 0, where a logit ends."""
+_ROUNDING = 1e-9
+"""Of scores: models that differ by less are the same."""
 
 
 def _logit(targets: Targets, model: ModelAccess) -> np.ndarray:
@@ -70,6 +72,8 @@ def likelihood_ratio(
     for site in np.unique(site_T):
         own = site_T == site
         variance = float((residual_RT[:, own] ** 2).sum() / max(free_T[own].sum(), 1.0))
+        if variance <= (_ROUNDING * np.nanmax(np.abs(x_T[own]), initial=0.0)) ** 2:
+            variance = 0.0
         log_p = [_log_density(x_T[own], mean_T[own], n_T[own], variance) for mean_T, n_T in fits]
         out_T[own] = log_p[0] - log_p[1]
     enough_T = np.minimum(fits[0][1], fits[1][1]) >= LEAST_EACH

@@ -22,6 +22,8 @@ GAMMA = 1.0
 """Fixed: nothing here is tuned on the people it is tested on."""
 LEAST = 2
 """Fewest reference models."""
+_ROUNDING = 1e-9
+"""Of log ratios: people who differ by less are alike."""
 
 
 def _run(given: Given) -> np.ndarray:
@@ -48,7 +50,7 @@ def pairwise(log_ratio_T: np.ndarray, site_T: np.ndarray) -> np.ndarray:
     for site in np.unique(site_T):
         own = np.flatnonzero((site_T == site) & np.isfinite(log_ratio_T))
         if len(own) > 1:
-            over_XZ = log_ratio_T[own][:, None] - log_ratio_T[own][None, :] >= np.log(GAMMA)
+            over_XZ = log_ratio_T[own][:, None] - log_ratio_T[own][None, :] >= np.log(GAMMA) - _ROUNDING
             out_T[own] = (over_XZ.sum(axis=1) - np.diag(over_XZ)) / (len(own) - 1)
     return out_T
 
