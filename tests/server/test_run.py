@@ -12,6 +12,7 @@ import torch
 from safetensors.numpy import load_file
 
 import client.app
+import server.run
 from client.ledger import read
 from client.round import Result
 from simulations.engines import inline
@@ -19,6 +20,7 @@ from simulations.engines.base import Order
 from simulations.launcher import check, installed_app, options_of
 from transecg_core.errors import UserError
 from transecg_core.report.folder import noted_run
+from transecg_core.run_record import RunRecord
 
 TINY = {
     "participants-per-site": "4", "num-server-rounds": "2", "local-steps": "3", "patch": "10",
@@ -195,3 +197,29 @@ def test_a_task_that_nobody_can_train_ends_before_training(tmp_path: Path) -> No
         launch(tmp_path, nodes=2, tasks="sex,diagnosis", sites="synth-a,synth-b")
     folder = next(path for path in tmp_path.iterdir() if path.is_dir())
     assert "round 1" not in (folder / "progress.log").read_text()
+
+
+def test_a_simulation_keeps_what_observers_of_its_rounds_saw_and_writes_none_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fail_at(monkeypatch, "synth-c", 2, raise_it)
+    records = []
+
+    def keep(record: RunRecord, weights: object, folder: Path, say: object) -> Path:
+        records.append(record)
+        return folder
+
+    monkeypatch.setattr(server.run, "report_run", keep)
+    folder, _ = launch(tmp_path)
+    (first, second) = records[0].observed.rounds
+    assert (first.number, second.number) == (1, 2)
+    assert set(first.updates) == {"synth-a", "synth-b", "synth-c", "synth-d"}
+    assert set(second.updates) == {"synth-a", "synth-b", "synth-d"}  # absent, so nothing of it was seen
+    name = "encoder.embed.weight"
+    assert torch.equal(second.before[name], first.after[name])
+    for seen in (first, second):
+        mean = torch.stack([sent[name] for sent in seen.updates.values()]).mean(dim=0)
+        assert torch.allclose(mean, seen.after[name], atol=1e-6)
+        assert not torch.equal(seen.before[name], seen.after[name])
+        assert not [key for sent in seen.updates.values() for key in sent if "participant" in key]
+    assert {path.name for path in folder.iterdir()} == {"checkpoint.safetensors", "progress.log", "run-id"}
