@@ -64,9 +64,11 @@ class Setting:
         """The setting in words."""
         if self.steps == 0:
             return f"gradient of one beat, {self.weights} weights"
-        private = "clipped" if self.sigma == 0 else f"clipped, noise {self.sigma:.3g}"
-        private = f"batch {self.batch}" if self.sigma is None else private
-        words = [self.optimizer, _count(self.steps, "step"), _count(self.people, "person"), private]
+        words = [self.optimizer, _count(self.steps, "step"), _count(self.people, "person")]
+        if self.sigma is None:
+            words.append(f"batch {self.batch}")
+        else:
+            words.append(f"clipped, noise {self.sigma:.3g}" if self.sigma else "clipped")
         words += [f"sum of {self.sites} sites"] if self.sites > 1 else []
         words += [f"trainable={self.trainable}"] if self.trainable != "full" else []
         return ", ".join([*words, f"{self.weights} weights"])
