@@ -19,12 +19,9 @@ WORST = 10
 """People in the table; people.csv and report.json hold all."""
 WIDTH = 340
 _PERCENTILE = "percentile, "
-STRIPS = ("margin", "signal rank-1", "rank-1")
-_AXIS = {
-    "margin": "similarity to the right person less that to the most similar wrong one",
-    "rank-1": "share of the person's recordings found, by the released encoder",
-    "signal rank-1": "the same, from the recordings alone",
-}
+STRIPS = ("margin",)
+_MARGIN = "similarity to the right person less that to the most similar wrong one, by the released encoder"
+_ABOVE = "share of the site's people never trained on with a lower score"
 
 
 def people_parts(report: Report) -> dict[str, Any]:
@@ -34,7 +31,7 @@ def people_parts(report: Report) -> dict[str, Any]:
     memberships = sorted({n for p in people for n in p["figures"] if n.startswith(_PERCENTILE)})
     return {
         "worst": [_row(person, memberships) for person in worst],
-        "memberships": [plain_name(name.removeprefix(_PERCENTILE)) for name in memberships],
+        "memberships": [name.removeprefix(_PERCENTILE) for name in memberships],
         "strips": _strips(people, memberships),
         "listed": count(len(people), "person").replace("persons", "people"),
         "certain": [_certain(row) for row in report["risks"] if _is_certain(row)],
@@ -90,7 +87,7 @@ def _strips(people: Sequence[Person], memberships: Sequence[str]) -> list[dict[s
         if len(known) < 2:
             continue
         title = name.removeprefix(_PERCENTILE)
-        about = _AXIS.get(name) or "share of the site's people never trained on with a lower score"
+        about = _MARGIN if name == "margin" else _ABOVE
         panel = _strip(f"strip-{number}", name, known)
         out.append({"title": plain_name(title), "about": about, "svg": drawing(panel)})
     return out

@@ -28,7 +28,7 @@ Row = Mapping[str, Any]
 FIGURE_ROWS = 7
 """Rows of one risk figure; the tables below it hold all."""
 SHOWN_ROWS = 6
-"""Rows of a family that stand open; the rest is folded."""
+"""Rows of a family that stand open, the first of each attack before any second one; the rest is folded."""
 _SIDE_METRICS = ("rank-5", "tar@", "tpr@")
 """Figures that say again, at another point, what the first one says."""
 
@@ -88,9 +88,10 @@ def _parts_of(rows: list[Row], footnotes: list[str], protocol: str | None) -> di
     """Return a family's rows, those that stand open and those that are folded, and what the fold holds."""
     shown = [row for row in rows if row["main"] is not None and not _aside(row, protocol)]
     shown = shown or [row for row in rows if row["main"] is not None] or rows[:1]
-    shown = shown[:SHOWN_ROWS]
-    chosen = {id(row) for row in shown}
-    folded = [row for row in rows if id(row) not in chosen]
+    first_of = {row["name"]: row for row in reversed(shown)}
+    firsts = {id(row) for row in first_of.values()}
+    chosen = {id(row) for row in sorted(shown, key=lambda row: id(row) not in firsts)[:SHOWN_ROWS]}
+    shown, folded = ([row for row in rows if (id(row) in chosen) == open_] for open_ in (True, False))
     return {
         "rows": _grouped(shown, footnotes),
         "folded": _grouped(folded, footnotes),
@@ -118,7 +119,7 @@ def _summary(rows: list[Row]) -> str:
 def _repeated(rows: list[Row]) -> list[str]:
     """Return the parts of notes that several rows share, in order of appearance: said once, below the tables."""
     times = Counter(part for row in rows for part in _parts(row))
-    return [part for part, number in times.items() if number > 1]
+    return [part for part, number in times.items() if number > 1 and not part.startswith("not measurable")]
 
 
 def _parts(row: Row) -> list[str]:

@@ -41,6 +41,8 @@ dl.verdict dd{margin:0;padding:10px 0;border-top:1px solid var(--line)}
 .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:22px 36px;margin:14px 0 6px;align-items:start}
 .panels.four{grid-template-columns:repeat(auto-fill,minmax(236px,1fr));gap:18px 26px}
 td.w{white-space:nowrap}
+.panels.four h4{margin-bottom:5px}
+th.n.wrap{white-space:normal;max-width:130px}
 td.name.short{min-width:90px}
 figure{margin:0;break-inside:avoid}
 figure svg{display:block;width:100%;height:auto;max-width:420px;overflow:visible}
@@ -78,15 +80,15 @@ font-size:13px;line-height:1.55;margin-right:9px;padding:0 5px}
 .family{margin:0 0 18px}
 .family h4{font-size:14.5px;margin:16px 0 0}
 .asks{font-size:13.5px;color:var(--soft);margin:0 0 2px}
-table.risk{table-layout:auto}
+table.risk td.name{width:24%}table.risk td.w,table.risk td.ci{width:12%}table.risk td.metric{width:13%}table.risk td.n{width:6.5%}
 details{margin:4px 0 10px}
 summary{cursor:pointer;font-size:13px;color:var(--b);padding:4px 0}
-.line{width:24px;height:0;border-top:2.4px solid var(--b)}
+.line{width:24px;height:0;border-top:2.4px solid var(--ink)}
 .line.thin{border-top:1.4px solid var(--ink)}
 .line.dashed{border-top:2px dashed var(--ink)}
 .line.dashed.c{border-top-color:var(--c)}
 .line.dotted{border-top:2px dotted var(--soft)}
-.band{width:24px;height:12px;background:rgba(0,114,178,.18)}
+.band{width:24px;height:12px;background:rgba(60,70,80,.16)}
 ol.foot{columns:2;column-gap:40px;font-size:12.5px;line-height:1.45;color:var(--soft);padding-left:22px;margin:8px 0 0}
 ol.foot li{break-inside:avoid;padding:0 0 2px}
 sup{font-size:10.5px;line-height:0;margin-left:3px}

@@ -84,8 +84,8 @@ PEOPLE = """{% if certain or strips or worst or groups.rows %}
 {% if worst %}
 <h3>The {{ worst|length }} easiest to find</h3>
 <p class="quiet">Codes are salted hashes; <code>people.csv</code> beside this report says whose they are. It stays where the data is, and so does this report.</p>
-<div class="scroll"><table><thead><tr><th>person</th><th>site</th><th>trained on</th><th>protocol</th><th>linked with<br>certainty</th><th class="n">recordings<br>found</th><th class="n">of</th><th class="n">expected<br>rank</th><th class="n">margin</th><th class="n">found from the<br>signal alone</th>{% for name in memberships %}<th class="n">above controls,<br>{{ name }}</th>{% endfor %}</tr></thead><tbody>
-{% for row in worst %}<tr><td class="w"><code>{{ row.who }}</code></td><td>{{ row.site }}</td><td>{{ row.group }}</td><td class="w">{{ row.protocol }}</td><td>{{ row.certain }}</td><td class="n">{{ row.rank1 }}</td><td class="n">{{ row.queries }}</td><td class="n">{{ row.rank }}</td><td class="n">{{ row.margin }}</td><td class="n">{{ row.signal }}</td>{% for value in row.percentiles %}<td class="n">{{ value }}</td>{% endfor %}</tr>{% endfor %}
+<div class="scroll"><table><thead><tr><th>person</th><th>site</th><th>trained on</th><th>protocol</th><th>linked with<br>certainty</th><th class="n">recordings<br>found</th><th class="n">of</th><th class="n">expected<br>rank</th><th class="n">margin</th><th class="n">found from the<br>signal alone</th>{% for name in memberships %}<th class="n wrap">above controls, {{ name }}</th>{% endfor %}</tr></thead><tbody>
+{% for row in worst %}<tr><td class="w"><code>{{ row.who }}</code></td><td class="w">{{ row.site }}</td><td>{{ row.group }}</td><td class="w">{{ row.protocol }}</td><td>{{ row.certain }}</td><td class="n">{{ row.rank1 }}</td><td class="n">{{ row.queries }}</td><td class="n">{{ row.rank }}</td><td class="n">{{ row.margin }}</td><td class="n">{{ row.signal }}</td>{% for value in row.percentiles %}<td class="n">{{ value }}</td>{% endfor %}</tr>{% endfor %}
 </tbody></table></div>
 {% endif %}
 {% if groups.rows %}

@@ -28,13 +28,22 @@ QUICK = "does too little to conclude anything: it shows that everything works"
 
 ATTACKS: dict[str, str] = {
     "raw-correlation": "correlating raw beats",
+    "pca": "principal components of raw beats",
     "pca-lda": "PCA+LDA on raw beats",
+    "fiducial": "intervals, heights and slopes of the beat's waves",
     "random-init": "the untrained encoder",
     "pretrained-start": "the pretrained weights that training started from",
     "identification": "the released encoder",
     "embedding-consistency": "how steady a person's embeddings are",
     "shared-head-loss": "the loss of the shared heads",
     "linkage-gap": "members against controls in identification",
+    "round-gradients": "how much a site's updates point along the person's own gradients",
+    "round-losses": "how much a site's updates lower the person's own loss",
+    "global-gradients": "how much each round's model moved along the person's own gradients",
+    "global-losses": "how the person's own loss falls over the rounds",
+    "update-inversion": "beats rebuilt from the updates",
+    "shadow-lira": "likelihoods from audit models of the same recipe (LiRA)",
+    "shadow-rmia": "likelihood ratios against other people (RMIA)",
 }
 """Attacks in plain words, for sentences; tables keep the names of report.json."""
 
