@@ -17,6 +17,7 @@ from transecg_core.risk.findings import Findings
 from transecg_core.risk.linkage import Question, figure_row, gain_row
 from transecg_core.risk.problems import Problem, outcome
 from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
+from transecg_core.risk.standing import Scores
 from transecg_core.risk.table import CROSS_SITE, blank
 
 REFERENCE = "the reference"
@@ -48,7 +49,7 @@ def _is_asked(attack: Beside, question: Question) -> bool:
     return problem.site == POOLED and (attack.cross_site or problem.protocol != CROSS_SITE)
 
 
-def _scores(attack: Beside, held: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _scores(attack: Beside, held: Mapping[str, Any]) -> dict[str, Scores]:
     """Return the attack's similarities, the reference's, and the attack's on the untrained encoder."""
     scores = {attack.name: attack.run(Given(attack.artefacts, held))}
     if attack.reference is not None:
@@ -59,11 +60,11 @@ def _scores(attack: Beside, held: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return scores
 
 
-def _rows(attack: Beside, question: Question, scores: Mapping[str, np.ndarray]) -> list[RiskRow]:
+def _rows(attack: Beside, question: Question, scores: Mapping[str, Scores]) -> list[RiskRow]:
     problem = question.problem
     if attack.own_site:
         problem = replace(problem, ranked_K=problem.verified_K)
-    outcomes = {name: outcome(problem, score_QG) for name, score_QG in scores.items()}
+    outcomes = {name: outcome(problem, given) for name, given in scores.items()}
     # No floors: what these rows are to be read against is said in their conclusion.
     own = replace(question, problem=problem, outcomes=outcomes, linkage=replace(question.linkage, floors=()))
     rows = [_said(attack, figure_row(attack, own, metric), problem) for metric in attack.metrics]
@@ -77,7 +78,7 @@ def _said(attack: Beside, row: RiskRow, problem: Problem) -> RiskRow:
     if row.main is None:
         return replace(row, metric=metric)
     if attack.told_site:
-        row = replace(row, baseline=float(np.mean(1.0 / (1 + problem.impostor_KG.sum(axis=1)))))
+        row = replace(row, baseline=float(np.mean(1.0 / (1 + problem.rivals_K))))
     notes = row.notes.replace("baseline: the untrained", "baseline: the same attack on the untrained")
     if attack.own_site:
         notes = notes.replace("one gallery of all sites; ", "")

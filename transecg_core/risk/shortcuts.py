@@ -8,7 +8,7 @@ import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
 from transecg_core.risk.artefacts import Gallery, Probes
-from transecg_core.risk.matching import first_of, group_means, group_medians
+from transecg_core.risk.matching import Cosines, first_of, group_means, group_medians
 from transecg_core.signals.schema import FS_HZ
 
 THIN = 6
@@ -89,8 +89,11 @@ def by_record(gallery: Gallery, probes: Probes) -> tuple[Gallery, Probes]:
     return one, replace(probes, x_NL=nothing, query_N=np.arange(len(probes.site_Q)))
 
 
-def nearness(enrolled_RF: np.ndarray, asked_QF: np.ndarray, gallery: Gallery, probes: Probes) -> np.ndarray:
-    """Return minus the distance of every query to every enrolled person (Q, G), by a few numbers of records.
+def nearness(enrolled_RF: np.ndarray, asked_QF: np.ndarray, gallery: Gallery, probes: Probes) -> Cosines:
+    """Return how near every query is to every enrolled person (Q, G), by a few numbers of records.
+
+    From 1 (no distance) to -1 (the largest there can be), linear in the squared distance: as a product of
+    two factors, so that ten thousand people against ten thousand need no matrix of all.
 
     Each number is standardised by the gallery people of its own site; one that is not known (NaN) is put at
     their mean.
@@ -108,7 +111,12 @@ def nearness(enrolled_RF: np.ndarray, asked_QF: np.ndarray, gallery: Gallery, pr
             z = np.where(spread_F > _FLAT, (value[own] - mean_F) / np.maximum(spread_F, _FLAT), 0.0)
             out[own] = np.clip(np.nan_to_num(z), -CLIP, CLIP)
     person_GF = group_means(first, gallery.entry_N, len(gallery.site_G))
-    return -np.asarray(np.linalg.norm(second[:, None, :] - person_GF[None, :, :], axis=2))
+    half = second.shape[1] * (2 * CLIP) ** 2 / 2
+    own_Q, own_G = (second**2).sum(axis=1, keepdims=True), (person_GF**2).sum(axis=1, keepdims=True)
+    return Cosines(
+        np.hstack([2 * second / half, 1 - own_Q / half, np.ones_like(own_Q)]),
+        np.hstack([person_GF, np.ones_like(own_G), -own_G / half]),
+    )
 
 
 def _of_people(value_RF: np.ndarray, entry_R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

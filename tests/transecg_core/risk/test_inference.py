@@ -59,7 +59,7 @@ def rows(context, attack):
 def test_planted_traits_are_found_and_the_untrained_encoder_is_blind(fakes):
     context = with_traits(fakes.build(fakes.recipe(sites=2, people=32, windows=4)), 1, effect=2.0)
     # Age is planted on one axis: the middle band has no side of its own for a linear probe.
-    for attack, guess, floor in ((SEX_INFERENCE, 0.5, 0.85), (AGE_INFERENCE, 1 / 3, 0.6)):
+    for attack, guess, floor in ((SEX_INFERENCE, 0.5, 0.85), (AGE_INFERENCE, 1 / 3, 0.5)):
         found = rows(context, attack)
         assert list(found) == ["s0", "s1", "pooled"]
         row = found["pooled"]

@@ -14,7 +14,7 @@ from transecg_core.risk.artefacts import Given, Public
 from transecg_core.risk.attacks.attack import GALLERY_WORDS, RELEASED_MODEL
 from transecg_core.risk.attacks.beside import Beside
 from transecg_core.risk.attacks.identification import run as identify
-from transecg_core.risk.matching import group_means, match
+from transecg_core.risk.matching import Cosines, cosines, group_means
 from transecg_core.risk.rows import NotMeasurable
 
 SHRINKAGE = 0.01
@@ -22,10 +22,10 @@ SHRINKAGE = 0.01
 _TINY = 1e-12
 
 
-def _run(given: Given) -> np.ndarray:
+def _run(given: Given) -> Cosines:
     gallery, probes, embed = given.gallery, given.probes, given.released_model.embed
     head_DD = head(embed(given.public.x_NL), given.public)
-    return match(embed(gallery.x_NL) @ head_DD, embed(probes.x_NL) @ head_DD, gallery, probes)
+    return cosines(embed(gallery.x_NL) @ head_DD, embed(probes.x_NL) @ head_DD, gallery, probes)
 
 
 def head(z_ND: np.ndarray, public: Public) -> np.ndarray:

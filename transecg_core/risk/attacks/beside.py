@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import Attack
+from transecg_core.risk.standing import Scores
 
 SHORTCUT = "shortcut: "
 """Names of shortcut tests start with it: they are no floor and no attack of their own."""
@@ -38,7 +37,7 @@ class Beside(Attack):
 
     metrics: tuple[str, ...] = ("rank-1", "EER")
     conclusion: str = ""
-    reference: Callable[[Given], np.ndarray] | None = None
+    reference: Callable[[Given], Scores] | None = None
     gain: str = ""
     own_site: bool = False
     told_site: bool = False

@@ -7,10 +7,11 @@ import numpy as np
 from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import ANYBODY, GALLERY_WORDS
 from transecg_core.risk.attacks.beside import SHORTCUT, Beside
+from transecg_core.risk.matching import Cosines
 from transecg_core.risk.shortcuts import by_record, nearness
 
 
-def _run(given: Given) -> np.ndarray:
+def _run(given: Given) -> Cosines:
     told = given.recordings
     enrolled, asked = np.log(told.scale_R)[:, None], np.log(told.scale_Q)[:, None]
     return nearness(enrolled, asked, *by_record(given.gallery, given.probes))

@@ -7,23 +7,23 @@ import numpy as np
 from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import GALLERY_WORDS, RELEASED_MODEL
 from transecg_core.risk.attacks.beside import SHORTCUT, Beside
-from transecg_core.risk.matching import match
+from transecg_core.risk.matching import Cosines, cosines
 from transecg_core.risk.rows import NotMeasurable
 from transecg_core.risk.shortcuts import harmonised, thinned
 
 
-def _run(given: Given) -> np.ndarray:
+def _run(given: Given) -> Cosines:
     embed = given.released_model.embed
     few, some, _, _ = thinned(given.gallery, given.probes)
     if not (np.isfinite(few.x_NL).all() and np.isfinite(some.x_NL).all()):
         raise NotMeasurable("the windows are not finite")
-    return match(embed(harmonised(few.x_NL)), embed(harmonised(some.x_NL)), few, some)
+    return cosines(embed(harmonised(few.x_NL)), embed(harmonised(some.x_NL)), few, some)
 
 
-def _as_they_are(given: Given) -> np.ndarray:
+def _as_they_are(given: Given) -> Cosines:
     embed = given.released_model.embed
     few, some, first, second = thinned(given.gallery, given.probes)
-    return match(embed(given.gallery.x_NL)[first], embed(given.probes.x_NL)[second], few, some)
+    return cosines(embed(given.gallery.x_NL)[first], embed(given.probes.x_NL)[second], few, some)
 
 
 HARMONISED = Beside(

@@ -7,6 +7,7 @@ import numpy as np
 from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import ANYBODY, GALLERY_WORDS
 from transecg_core.risk.attacks.beside import SHORTCUT, Beside
+from transecg_core.risk.matching import Cosines
 from transecg_core.risk.rows import NotMeasurable
 from transecg_core.risk.shortcuts import by_record, nearness
 
@@ -14,7 +15,7 @@ MIN_INTERVALS = 3
 _FLOOR_S = 0.005
 
 
-def _run(given: Given) -> np.ndarray:
+def _run(given: Given) -> Cosines:
     told = given.recordings
     enrolled, asked = (
         np.array([rhythm(rr) for rr in part]).reshape(-1, 3) for part in (told.rr_R, told.rr_Q)

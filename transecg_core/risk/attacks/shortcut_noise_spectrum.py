@@ -11,7 +11,7 @@ import numpy as np
 from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import ANYBODY, GALLERY_WORDS
 from transecg_core.risk.attacks.beside import SHORTCUT, Beside
-from transecg_core.risk.matching import group_means, match
+from transecg_core.risk.matching import Cosines, cosines, group_means
 from transecg_core.risk.rows import NotMeasurable
 from transecg_core.risk.shortcuts import by_record, without_beats
 from transecg_core.signals.schema import FS_HZ
@@ -20,13 +20,13 @@ BAND_HZ = (8.0, 40.0)
 _FLOOR = 1e-4
 
 
-def _run(given: Given) -> np.ndarray:
+def _run(given: Given) -> Cosines:
     gallery, probes = given.gallery, given.probes
     if not (np.isfinite(gallery.x_NL).all() and np.isfinite(probes.x_NL).all()):
         raise NotMeasurable("the windows are not finite")
     first = colour(gallery.x_NL, gallery.record_N, int(gallery.record_N.max()) + 1)
     second = colour(probes.x_NL, probes.query_N, len(probes.site_Q))
-    return match(first, second, *by_record(gallery, probes))
+    return cosines(first, second, *by_record(gallery, probes))
 
 
 def colour(x_NL: np.ndarray, record_N: np.ndarray, records: int) -> np.ndarray:

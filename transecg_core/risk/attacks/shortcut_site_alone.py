@@ -7,10 +7,13 @@ import numpy as np
 from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import ANYBODY
 from transecg_core.risk.attacks.beside import SHORTCUT, Beside
+from transecg_core.risk.matching import Cosines
 
 
-def _run(given: Given) -> np.ndarray:
-    return (given.probes.site_Q[:, None] == given.gallery.site_G[None, :]).astype(np.float64)
+def _run(given: Given) -> Cosines:
+    site_Q, site_G = given.probes.site_Q, given.gallery.site_G
+    one_SS = np.eye(int(max(site_G.max(), site_Q.max(initial=0))) + 1)
+    return Cosines(one_SS[site_Q], one_SS[site_G])
 
 
 SITE_ALONE = Beside(
