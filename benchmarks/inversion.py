@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +39,7 @@ from transecg_core.training.pretrain import starting_weights
 from transecg_core.training.site_round import parted, plain_steps, site_round
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "inversion.svg"
-CLIENTS, BOOTSTRAP, SEED = 24, 2000, 0
+CLIENTS, BOOTSTRAP, SEED = 16, 2000, 0
 
 
 @dataclass(frozen=True)
@@ -76,14 +75,13 @@ def trained(cfg: RunConfig) -> AuditContext:
     return resolve_duplicates(audit_context(record, weights if cfg.rounds else start, sources))
 
 
-def table(found: list[tuple[Setting, Decay | str]]) -> str:
-    """Return the study as a table."""
-    head = ("| update | n | likeness to the true beat | guess | rank-1 | other's update | chance | true beat | ceiling |",
-            "| --- | --- | --- | --- | --- | --- | --- | --- | --- |")  # fmt: skip
-    return "\n".join([*head, *(_line(setting, one) for setting, one in found)])
+HEAD = """\
+| update | n | likeness to the true beat | guess | rank-1 | other's update | chance | true beat | ceiling |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
 
 
-def _line(setting: Setting, one: Decay | str) -> str:
+def line_of(setting: Setting, one: Decay | str) -> str:
+    """Return one row of the table."""
     if isinstance(one, str):
         return f"| {setting.label} | - | {one} | | | | | | |"
     like, rank = one.likeness, one.rank1
@@ -149,8 +147,8 @@ def main() -> None:
     )
     parser.add_argument("--real", metavar="FOLDER", help="data-root of the public datasets")
     parser.add_argument("--clients", type=int, default=CLIENTS)
-    parser.add_argument("--people", type=int, default=60, help="synthetic people per site")
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--people", type=int, default=40, help="synthetic people per site")
+    parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     options: dict[str, Any] = {"num-server-rounds": args.rounds, "seed": SEED}
     cohort = (
@@ -164,12 +162,11 @@ def main() -> None:
     sigma = run_sigma(ctx.observed.cfg, max(len(site.person_P) for site in ctx.sites))
     print(f"{lab.people} people with another recording; noise {sigma:.3g} is that of {ctx.observed.cfg.rounds} rounds of "
           f"{ctx.observed.cfg.steps} steps at participant epsilon {TARGET_EPSILON:g}; seed {SEED}\n")  # fmt: skip
-    settings = list(grid(sigma))
-    found = []
-    for setting in settings:
-        found += list(zip([setting], study(lab, [setting], args.clients, BOOTSTRAP, SEED), strict=True))
-        print(f"{len(found)}/{len(settings)}", end="\r", file=sys.stderr)
-    print(table(found))
+    print(HEAD)
+    found: list[tuple[Setting, Decay | str]] = []
+    for setting in grid(sigma):
+        found += [(setting, one) for one in study(lab, [setting], args.clients, BOOTSTRAP, SEED)]
+        print(line_of(*found[-1]), flush=True)
     if not args.real:
         OUT.write_text(draw(beats(found, ctx, case, sigma), TARGET_EPSILON) + "\n", encoding="utf-8")
         print(f"\nwrote {os.path.relpath(OUT)}")
