@@ -7,9 +7,10 @@ from typing import Any
 
 from transecg_core.report.claim import ELSEWHERE, ceiling_words, epsilons
 from transecg_core.report.headline import Headline, Row, has_guarantee, headline, is_leaky
+from transecg_core.report.leakage import exceeds_ceiling
 from transecg_core.report.numbers import count, figure, interval, with_interval
 from transecg_core.report.people import SYNTHETIC, about_whom, holds, never_trained_on
-from transecg_core.report.verdict import exceeds_ceiling, is_quick
+from transecg_core.report.verdict import is_quick
 from transecg_core.report.words import KINDS, QUICK, plain_name
 
 Report = Mapping[str, Any]

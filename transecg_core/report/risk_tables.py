@@ -10,6 +10,7 @@ from transecg_core.report.families import by_family
 from transecg_core.report.figures import risk_panel
 from transecg_core.report.headline import POOLED, Headline, headline
 from transecg_core.report.html import drawing
+from transecg_core.report.leakage import exceeds_ceiling
 from transecg_core.report.numbers import (
     NOTHING,
     count,
@@ -19,7 +20,6 @@ from transecg_core.report.numbers import (
     low_is_risky,
     metric_label,
 )
-from transecg_core.report.verdict import exceeds_ceiling
 from transecg_core.report.words import KINDS
 from transecg_core.risk.protocols import HARDEST_FIRST, LEAKY
 

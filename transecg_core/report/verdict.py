@@ -15,6 +15,7 @@ from typing import Any
 from transecg_core.report.carried import carried
 from transecg_core.report.claim import ELSEWHERE, ceiling_words, privacy_claim
 from transecg_core.report.headline import Headline, Row, headline, is_leaky, measured
+from transecg_core.report.leakage import exceeds_ceiling, leaks, one_by_one, reference
 from transecg_core.report.numbers import figure, with_interval
 from transecg_core.report.people import SYNTHETIC, about_whom, holds, never_trained_on
 from transecg_core.report.useful import useful
@@ -189,38 +190,11 @@ def _against_random(row: Row, picked: Headline, quick: bool) -> str:
     }[relation]
 
 
-def reference(row: Row) -> float | None:
-    """Return what a leakage figure must exceed: the naive guess, and the same attack where nothing was trained."""
-    known = [float(value) for value in (row["baseline"], row["control"]) if value is not None]
-    return max(known, default=None)
-
-
-def exceeds_ceiling(row: Row) -> bool:
-    """Return whether even the lower confidence limit lies above what the guarantee allows."""
-    return row["ceiling"] is not None and row["ci95"] is not None and row["ci95"][0] > row["ceiling"]
-
-
-def leaks(row: Row) -> bool:
-    """Return whether a leakage row's interval lies wholly above its reference.
-
-    The reference is a point: the spread of the control's own estimate is not counted in. The
-    paired difference to the control stands in the row's notes.
-    """
-    known = reference(row)
-    return measured(row) and row["ci95"] is not None and known is not None and row["ci95"][0] > known
-
-
 def _training(report: Report, picked: Headline) -> list[str]:
     rows = [row for row in report["risks"] if row["kind"] == "C"]
     out = _membership(report, picked.membership)
-    others = [
-        row for row in rows if row is not picked.membership and row["site"] == "pooled" and measured(row)
-    ]
-    loud = sorted({f"{row['name']} ({row['metric']})" for row in others if leaks(row)})
-    if loud and not is_quick(report):
-        out.append(
-            f"Further leakage tests above their reference: {', '.join(loud)} (of {len(others)} tests)."
-        )
+    if not is_quick(report):
+        out += one_by_one(report, picked.membership, picked.protocol)
     broken = sorted({f"{plain_name(row['name'])} at {row['site']}" for row in rows if exceeds_ceiling(row)})
     if broken:
         out.append(
