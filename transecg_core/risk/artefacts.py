@@ -15,12 +15,13 @@ from transecg_core.model.heads import LOCAL_TASKS, SiteModel
 from transecg_core.training.local import MISSING
 
 if TYPE_CHECKING:
+    from transecg_core.risk.attributes import Attributes
     from transecg_core.risk.observed import State
     from transecg_core.risk.references import References
     from transecg_core.risk.rounds import GlobalRounds, SiteUpdates
 
 Artefact = Literal[
-    "gallery", "probes", "delineation", "recordings", "known-labels", "public", "targets",
+    "gallery", "probes", "delineation", "recordings", "known-labels", "attributes", "public", "targets",
     "released-model", "architecture", "start", "site-updates", "global-rounds", "client-update",
     "audit-models",
 ]  # fmt: skip
@@ -142,6 +143,7 @@ class ModelAccess:
     def __init__(self, model: SiteModel) -> None:
         self._model = model
         self._memo: dict[bytes, np.ndarray] = {}
+        self._rows: dict[bytes, np.ndarray] = {}
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -150,9 +152,12 @@ class ModelAccess:
 
     def embed(self, x_NL: np.ndarray) -> np.ndarray:
         """Return the embeddings (N, D) of windows (N, L)."""
-        key = hashlib.blake2b(np.ascontiguousarray(x_NL).tobytes(), digest_size=16).digest()
+        key = _digest(x_NL)
         if key not in self._memo:
-            self._memo[key] = self._forward(x_NL)
+            rows = [_digest(x_L) for x_L in x_NL]  # some may have been seen in another selection
+            new = {row: n for n, row in enumerate(rows) if row not in self._rows}
+            self._rows.update(zip(new, self._forward(x_NL[list(new.values())]), strict=True))
+            self._memo[key] = np.stack([self._rows[row] for row in rows]) if rows else self._forward(x_NL)
         return self._memo[key]
 
     def losses(self, task: str, z_ND: np.ndarray, code_N: np.ndarray) -> np.ndarray:
@@ -176,6 +181,10 @@ class ModelAccess:
             ]
         self._model.train(was_training)
         return torch.cat(parts).numpy() if parts else np.empty((0, 1), dtype=np.float32)
+
+
+def _digest(x: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(x).tobytes(), digest_size=16).digest()
 
 
 class Given:
@@ -226,6 +235,12 @@ class Given:
     def known_labels(self) -> KnownLabels:
         """Classes of some enrolled people."""
         taken: KnownLabels = self._take("known-labels")
+        return taken
+
+    @property
+    def attributes(self) -> Attributes:
+        """Sex and age band of enrolled people and probes."""
+        taken: Attributes = self._take("attributes")
         return taken
 
     @property

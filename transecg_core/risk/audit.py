@@ -15,8 +15,11 @@ from transecg_core.risk.inference import inference
 from transecg_core.risk.inversion_findings import RANK1, inversion_study
 from transecg_core.risk.inversion_rows import inversion
 from transecg_core.risk.linkage import linkage_rows
+from transecg_core.risk.linkage_curves import linkage_curves
 from transecg_core.risk.linkage_gap import METRIC, linkage_gap_row
 from transecg_core.risk.membership import membership_rows
+from transecg_core.risk.open_world import METRICS as OPEN_WORLD_METRICS
+from transecg_core.risk.open_world import open_world
 from transecg_core.risk.people_at_risk import people_at_risk
 from transecg_core.risk.registry import ATTACKS
 from transecg_core.risk.round_membership import round_membership
@@ -56,9 +59,9 @@ def _membership(attack: Attack, evidence: Evidence) -> Findings:
 
 
 def _linkage(attack: Attack, evidence: Evidence) -> Findings:
-    return Findings(
-        [row for q in evidence.questions for row in linkage_rows(attack, q)] + _unasked(attack, evidence)
-    )
+    rows = [row for q in evidence.questions for row in linkage_rows(attack, q)]
+    curves = tuple(curve for q in evidence.questions for curve in linkage_curves(attack, q))
+    return Findings(rows + _unasked(attack, evidence), curves)
 
 
 def _linkage_gap(attack: Attack, evidence: Evidence) -> Findings:
@@ -87,6 +90,7 @@ EVALUATORS: Mapping[Measure, Evaluator] = {
     "inversion-study": inversion_study,
     "beside": beside,
     "inference": inference,
+    "open-world": open_world,
     "shadow-membership": shadow_membership,
 }
 """Who judges an attack, by what it measures."""
@@ -99,6 +103,7 @@ FIRST_METRIC: Mapping[Measure, str] = {
     "inversion-study": RANK1,
     "beside": "rank-1",
     "inference": INFERENCE_METRIC,
+    "open-world": OPEN_WORLD_METRICS[0],
     "shadow-membership": "AUC",
 }
 """Metric under which an attack says that it could not be run at all."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from transecg_core.risk.artefacts import ModelAccess
 from transecg_core.risk.attacks.attack import Attack
+from transecg_core.risk.attributes import attributes_of
 from transecg_core.risk.cases import Case
 from transecg_core.risk.context import AuditContext
 from transecg_core.risk.findings import Findings
@@ -82,6 +83,7 @@ def gather(ctx: AuditContext, case: Case, attacks: tuple[Attack, ...]) -> Eviden
         "probes": lambda: case.probes,
         "delineation": lambda: case.delineation,
         "recordings": lambda: recordings_of(ctx, case),
+        "attributes": lambda: attributes_of(ctx, case),
         "public": public_people,
         "targets": lambda: case.targets,
         "released-model": lambda: ModelAccess(ctx.model),

@@ -10,7 +10,7 @@ import numpy as np
 from transecg_core.risk.curves import first_k
 from transecg_core.risk.matching import group_means
 from transecg_core.risk.problems import Problem
-from transecg_core.risk.standing import Standing
+from transecg_core.risk.standing import Scores, Standing
 
 _TIE = 1e-9
 """Scores closer than this are equal, as in `standing`."""
@@ -43,7 +43,7 @@ class Exposure:
     chance_U: np.ndarray
 
 
-def exposure(problem: Problem, score_QG: np.ndarray, unit_K: np.ndarray, units: int) -> Exposure:
+def exposure(problem: Problem, score_QG: Scores, unit_K: np.ndarray, units: int) -> Exposure:
     """Return the exposure of each unit: a canonical person, or one local id of theirs.
 
     Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from transecg_core.risk.estimate import MIN_PEOPLE, difference
 from transecg_core.risk.figures import MAP, RATES, SEPARATION, TAR, chance, estimate, exactness, value
 from transecg_core.risk.problems import Outcome, Problem, outcome
 from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
+from transecg_core.risk.sessions import in_words, session_gaps
 from transecg_core.risk.standing import Scores
 from transecg_core.risk.table import CROSS_SITE, blank, measured
 from transecg_core.risk.verification import enough_pairs
@@ -87,6 +89,11 @@ class Question:
         """bool: people never trained on."""
         return self.case.people.control_C[self.problem.person_P]
 
+    @cached_property
+    def gap_K(self) -> np.ndarray:
+        """Sessions between each query and the nearest one that its own id enrolled."""
+        return session_gaps(self.ctx, self.case)[self.problem.query_K]
+
     def rng(self, *labels: str) -> np.random.Generator:
         """Return the generator of one figure."""
         return np.random.default_rng(
@@ -128,7 +135,7 @@ def _value(question: Question, name: str | None, people: np.ndarray, metric: str
     return None if found is None else value(found, people, metric)
 
 
-def _groups(attack: Attack, question: Question) -> tuple[np.ndarray, np.ndarray]:
+def groups(attack: Attack, question: Question) -> tuple[np.ndarray, np.ndarray]:
     """Return who is main and who is control: everybody and nobody without a trained model."""
     if attack.kind == "A":
         everybody = np.ones(len(question.problem.person_P), dtype=bool)
@@ -151,7 +158,7 @@ def _unmeasurable(attack: Attack, question: Question, main_P: np.ndarray, metric
 def figure_row(attack: Attack, question: Question, metric: str) -> RiskRow:
     """Return the row of one metric of an attack that has an outcome on the problem."""
     problem = question.problem
-    main_P, control_P = _groups(attack, question)
+    main_P, control_P = groups(attack, question)
     reason = _unmeasurable(attack, question, main_P, metric)
     if reason is not None:
         return blank(attack, question.where(metric), reason)
@@ -168,11 +175,12 @@ def figure_row(attack: Attack, question: Question, metric: str) -> RiskRow:
         _chance_note(problem, metric, guess),
         _pooled_note(problem, metric),
         exactness(outcome, main_P, metric),
+        _gap_note(question, main_P) if metric == "rank-1" else None,
     ]
     if attack.kind == "B":
         baseline = _value(question, "random-init", main_P, metric)
         notes += [
-            _control_note(question, control_P),
+            control_note(question.ctx, control_P),
             "baseline: the untrained encoder on the same people",
             _floor_note(question, main_P, metric),
         ]
@@ -189,7 +197,7 @@ def figure_row(attack: Attack, question: Question, metric: str) -> RiskRow:
 
 def gain_row(attack: Attack, question: Question, reference: str | None, metric: str) -> RiskRow:
     """Return the paired difference in rank-1 to a reference, on the same people."""
-    main_P, control_P = _groups(attack, question)
+    main_P, control_P = groups(attack, question)
     reason = _unmeasurable(attack, question, main_P, metric)
     if reason is not None:
         return blank(attack, question.where(metric), reason)
@@ -206,7 +214,7 @@ def gain_row(attack: Attack, question: Question, reference: str | None, metric: 
         (
             _leaky_note(question.problem),
             f"paired difference to {reference} on the same people",
-            _control_note(question, control_P),
+            control_note(question.ctx, control_P),
         ),
     )
 
@@ -215,6 +223,14 @@ def _leaky_note(problem: Problem) -> str | None:
     if problem.protocol != LEAKY:
         return None
     return "LEAKY: neighbouring beats of one recording on both sides; not a re-identification risk"
+
+
+def _gap_note(question: Question, people: np.ndarray) -> str | None:
+    """Say how far apart enrolment and probe are, where the protocol's name does not."""
+    if question.problem.protocol not in ("other-record", "other-session"):
+        return None
+    chosen_K = people[question.problem.person_K]
+    return in_words(question.gap_K[chosen_K], question.problem.person_K[chosen_K])
 
 
 def _chance_note(problem: Problem, metric: str, chance: float) -> str:
@@ -231,10 +247,11 @@ def _pooled_note(problem: Problem, metric: str) -> str | None:
     return "impostors of the same site only" if metric in (*RATES, SEPARATION) else "one gallery of all sites"
 
 
-def _control_note(question: Question, control_P: np.ndarray) -> str:
-    if question.ctx.one_group:
-        return f"{question.ctx.whom}; no control"
-    if not question.ctx.membership:
+def control_note(ctx: AuditContext, control_P: np.ndarray) -> str:
+    """Say how many controls there are, or why none."""
+    if ctx.one_group:
+        return f"{ctx.whom}; no control"
+    if not ctx.membership:
         return "control not measurable: everybody was trained on"
     count = int(control_P.sum())
     short = "" if count >= MIN_PEOPLE else f", control not measurable below {MIN_PEOPLE}"

@@ -126,6 +126,11 @@ class Outcome:
         return self.counted.rates
 
     @cached_property
+    def first_K(self) -> np.ndarray:
+        """Chance that each query's right person comes first."""
+        return first_k(self.counted.standing, 1)
+
+    @cached_property
     def rank1_P(self) -> np.ndarray:
         """Share of each person's queries with the right person first."""
         return self.rank_P(1)

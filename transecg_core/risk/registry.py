@@ -12,6 +12,8 @@ from transecg_core.risk.attacks.global_gradients import GLOBAL_GRADIENTS
 from transecg_core.risk.attacks.global_losses import GLOBAL_LOSSES
 from transecg_core.risk.attacks.identification import IDENTIFICATION
 from transecg_core.risk.attacks.linkage_gap import LINKAGE_GAP
+from transecg_core.risk.attacks.open_world import OPEN_WORLD
+from transecg_core.risk.attacks.open_world_auxiliary import OPEN_WORLD_AUXILIARY
 from transecg_core.risk.attacks.pca import PCA
 from transecg_core.risk.attacks.pca_lda import PCA_LDA
 from transecg_core.risk.attacks.pretrained_start import PRETRAINED_START
@@ -40,6 +42,8 @@ ATTACKS: tuple[Attack, ...] = (
     RANDOM_INIT,
     PRETRAINED_START,
     IDENTIFICATION,
+    OPEN_WORLD,
+    OPEN_WORLD_AUXILIARY,
     ADAPTIVE,
     SEX_INFERENCE,
     AGE_INFERENCE,

@@ -9,6 +9,7 @@ import pytest
 
 from transecg_core.risk.artefacts import ARTEFACTS, Given, KnownLabels, ModelAccess, UndeclaredArtefact
 from transecg_core.risk.attacks import pca_lda
+from transecg_core.risk.attributes import attributes_of
 from transecg_core.risk.cases import FOLDS, build_case
 from transecg_core.risk.public import public_people
 from transecg_core.risk.recordings import recordings_of
@@ -29,6 +30,7 @@ def held(context):
         "known-labels": KnownLabels(
             np.where(case.gallery.fold_G == 0, MISSING, np.arange(len(case.gallery.fold_G)) % 2), 2
         ),
+        "attributes": attributes_of(context, case),
         "public": public_people(),
         "targets": case.targets,
         "released-model": ModelAccess(context.model),

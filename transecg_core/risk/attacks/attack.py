@@ -18,6 +18,7 @@ Measure = Literal[
     "inversion-study",
     "beside",
     "inference",
+    "open-world",
     "shadow-membership",
 ]
 
@@ -47,6 +48,7 @@ class Attack:
         target and round (T, R). ``inversion``: the likeness (R, S, G) of what each round and site's update
         gives with each enrolled person. ``inversion-study``: the window (L,) rebuilt from one
         client's update. ``beside``: similarities (Q, G), read beside identification's.
+        ``open-world``: similarities (Q, G) with whoever is enrolled in that world.
         ``inference``: log-probabilities of classes (Q + G, C) of every query and enrolled person.
     run
         The attack; returns what its measure takes, and raises `NotMeasurable` where the data can't carry it.
