@@ -12,7 +12,16 @@ from scipy.special import stdtrit
 from transecg_core.report.build import write_text
 from transecg_core.report.compare_page import comparison_page
 from transecg_core.report.compare_words import LIMITS, comparison_verdict, criteria
-from transecg_core.report.headline import POOLED, Headline, Row, has_guarantee, headline, is_leaky
+from transecg_core.report.headline import (
+    POOLED,
+    Headline,
+    Row,
+    has_guarantee,
+    headline,
+    is_leaky,
+    measured,
+)
+from transecg_core.report.leakage import attacks_told, reference
 from transecg_core.report.schema import ReportError, canonical_json, plain, validate
 
 Report = Mapping[str, Any]
@@ -61,7 +70,7 @@ def compare(rows: Mapping[str, Sequence[Report]]) -> dict[str, Any]:
     first = next(iter(arms.values()))
     picked = headline(next(iter(first.values()))["risks"])
     document: dict[str, Any] = {
-        "schema_version": "1.0",
+        "schema_version": "1.1",
         "kind": reports[0]["data"]["kind"],
         "leaky": any(is_leaky(report) for report in reports),
         "options": options,
@@ -157,8 +166,24 @@ def _figures(arms: Mapping[str, Mapping[int, Report]], picked: Headline) -> list
         values = {arm: {s: _risk(r, row) for s, r in runs.items()} for arm, runs in arms.items()}
         key = f"{row['kind']}/{row['name']}/{row['protocol']}/{row['metric']}"
         label = f"{row['name']}, {row['protocol']}"
-        out.append(_figure(key, label, row["kind"], row["metric"], values))
+        entry = _figure(key, label, row["kind"], row["metric"], values)
+        out.append(_with_bounds(entry, arms, row) if row["kind"] == "C" else entry)
     return out
+
+
+def _with_bounds(
+    entry: dict[str, Any], arms: Mapping[str, Mapping[int, Report]], wanted: Row
+) -> dict[str, Any]:
+    """Add to each arm the largest ceiling over its runs (none if one has none), and the mean reference."""
+    for arm, runs in arms.items():
+        rows = [row for row in (_row_of(report, wanted) for report in runs.values()) if row is not None]
+        ceilings = [row["ceiling"] for row in rows if row["main"] is not None]
+        known = [value for value in (reference(row) for row in rows) if value is not None]
+        entry["arms"][arm] |= {
+            "ceiling": max(ceilings) if ceilings and None not in ceilings else None,
+            "reference": math.fsum(known) / len(known) if known else None,
+        }
+    return entry
 
 
 def _wanted(reports: Sequence[Report], picked: Headline) -> list[Row]:
@@ -166,15 +191,17 @@ def _wanted(reports: Sequence[Report], picked: Headline) -> list[Row]:
     rows = [
         row for row in (picked.floor, picked.model, picked.gain_floor, picked.membership) if row is not None
     ]
-    gap = [
-        row
-        for row in reports[0]["risks"]
-        if row["kind"] == "C"
-        and row["site"] == POOLED
-        and "gap" in row["metric"]
-        and row["protocol"] == picked.protocol
-    ]
-    return rows + gap[:1]
+    told = {_key(row) for row in rows}
+    for report in reports:  # an attack that the reference could not run may have a figure elsewhere
+        for row in attacks_told(report, picked.protocol):
+            if measured(row) and row["name"] not in {name for _, name, *_ in told}:
+                rows.append(row)
+                told.add(_key(row))
+    return rows
+
+
+def _key(row: Row) -> tuple[str, ...]:
+    return tuple(str(row[part]) for part in ("kind", "name", "site", "protocol", "metric"))
 
 
 def _utility(report: Report, task: str) -> float | None:
@@ -190,12 +217,13 @@ def _start(arms: Mapping[str, Mapping[int, Report]], task: str) -> dict[str, Any
     return over_seeds(values) if values else None
 
 
+def _row_of(report: Report, wanted: Row) -> Row | None:
+    return next((row for row in report["risks"] if _key(row) == _key(wanted)), None)
+
+
 def _risk(report: Report, wanted: Row) -> float | None:
-    keys = ("kind", "name", "site", "protocol", "metric")
-    for row in report["risks"]:
-        if all(row[key] == wanted[key] for key in keys):
-            return None if row["main"] is None else float(row["main"])
-    return None
+    row = _row_of(report, wanted)
+    return None if row is None or row["main"] is None else float(row["main"])
 
 
 def _figure(

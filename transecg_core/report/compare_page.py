@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from transecg_core.report.compare_words import difference_text, direction
+from transecg_core.report.compare_leakage import difference_text
+from transecg_core.report.compare_words import direction
 from transecg_core.report.html import drawing, render
 from transecg_core.report.numbers import count, figure, interval, is_rate, significant
 from transecg_core.report.svg import BLUE, FAINT, INK, LINE, SOFT, VERMILLION, svg

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from transecg_core.report.numbers import figure, with_interval
+from transecg_core.report.compare_leakage import difference_text, leakage_sentence
+from transecg_core.report.numbers import figure
 from transecg_core.report.words import QUICK
 
 LIMITS: tuple[str, ...] = (
@@ -43,9 +44,10 @@ def criteria(figures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "criterion": "inference",
             "question": "Can a person's attribute be told from the model's output?",
             "figures": heads,
-            "note": "The released sex and age heads on people never trained on: the same figures as their utility."
+            "note": "The released sex and age heads on people never trained on: the same figures as their utility. "
+            "Probes on the embedding stand in each run's own report."
             if heads
-            else "Not measured: no attribute task was trained, and attribute probes are not part of this edition.",
+            else "No attribute task was trained. Probes on the embedding stand in each run's own report.",
         },
     ]
 
@@ -60,14 +62,7 @@ def direction(estimate: Mapping[str, Any] | None) -> str:
     return "higher" if low > 0 else "lower" if high < 0 else "no conclusion"
 
 
-def difference_text(estimate: Mapping[str, Any] | None, metric: str) -> str:
-    """Return a paired difference with its interval, as points where the metric is a rate."""
-    if estimate is None or estimate["mean"] is None:
-        return "–"
-    return with_interval(estimate["mean"], estimate["ci95"], f"{metric} difference")
-
-
-TOPICS = (("utility", "utility"), ("B", "identification"), ("C", "training leakage"))
+TOPICS = (("utility", "utility"), ("B", "identification"))
 
 
 def comparison_verdict(document: Mapping[str, Any]) -> list[str]:
@@ -92,6 +87,9 @@ def comparison_verdict(document: Mapping[str, Any]) -> list[str]:
             ]
             if parts:
                 out.append(f"{arm['name']}, {topic}: {_sentence(arm['name'], parts)}")
+        leakage = leakage_sentence(document["figures"], arm["name"])
+        if leakage:
+            out.append(f"{arm['name']}, training leakage: {leakage}")
     return out
 
 

@@ -35,7 +35,7 @@ def leaks(row: Row) -> bool:
     return measured(row) and row["ci95"] is not None and known is not None and row["ci95"][0] > known
 
 
-def tests_of(report: Report, protocol: str | None) -> list[Row]:
+def attacks_told(report: Report, protocol: str | None) -> list[Row]:
     """Return the pooled leakage rows that the verdict tells, one per attack.
 
     The first measured one; of an attack with several protocols that of the headline's. Rows about the most
@@ -52,7 +52,7 @@ def tests_of(report: Report, protocol: str | None) -> list[Row]:
 
 def one_by_one(report: Report, headline_row: Row | None, protocol: str | None) -> list[str]:
     """Return what each further leakage test says, in words, those above their reference first."""
-    rows = [row for row in tests_of(report, protocol) if row is not headline_row]
+    rows = [row for row in attacks_told(report, protocol) if row is not headline_row]
     known = [row for row in rows if measured(row) and row["ci95"] is not None and reference(row) is not None]
     loud, quiet = [row for row in known if leaks(row)], [row for row in known if not leaks(row)]
     blank = [plain_name(row["name"]) for row in rows if not measured(row)]

@@ -72,7 +72,9 @@ def test_the_words_follow_the_intervals(arms) -> None:
     assert "lower, beat −6 points" in verdict["epsilon=1, utility"]
     assert "No conclusion" not in verdict["epsilon=1, utility"]
     assert verdict["epsilon=8, utility"].startswith("epsilon=8, utility: No conclusion")
-    assert "lower, embedding-consistency" in verdict["epsilon=1, training leakage"]
+    leakage = verdict["epsilon=1, training leakage"].partition("Fell: ")[2]
+    assert leakage.startswith("how steady a person's embeddings are, AUC −0.11")
+    assert "(ceiling 0.93)" in leakage
     assert "generated" in verdict["Evidence"]
 
 
