@@ -9,6 +9,7 @@ from types import MappingProxyType
 from transecg_core.cohorts.schema import AGE_BANDS
 from transecg_core.risk.inversion_findings import LABORATORY, LIKENESS, RANK1
 from transecg_core.risk.inversion_lab import Setting
+from transecg_core.risk.open_world import OPERATING
 from transecg_core.risk.rows import POOLED
 
 TRUTHS: Mapping[str, str] = MappingProxyType({
@@ -81,6 +82,12 @@ PROBES: tuple[Probe, ...] = (
     *_linked("identity", "identification", "EER", "TAR@5%FAR"),
     *_linked("identity", "adaptive identification", "EER"),
     *_linked("identity", "shortcut: harmonised devices", "EER"),
+    # By guessing, whoever is accepted at all (5 % of the unknown) would still have to be named rightly.
+    *(
+        Probe("identity", attack, "re-identified", name, at_most=True, chance=OPERATING)
+        for attack in ("open-world", "open-world with attributes")
+        for name in PROTOCOLS
+    ),
     *(
         Probe("identity elsewhere", f"cross-site {attack}", "EER", "cross-site")
         for attack in (*SIGNAL, "identification", "adaptive identification")
