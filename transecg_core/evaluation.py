@@ -31,6 +31,7 @@ from transecg_core.privacy.account import (
 from transecg_core.privacy.releases import releases_for
 from transecg_core.report import SCHEMA_VERSION, complete, write_report
 from transecg_core.report.duplicates import duplicates_section
+from transecg_core.report.families import not_measured
 from transecg_core.report.groups import risk_groups
 from transecg_core.report.limits import LimitFacts, limits
 from transecg_core.report.listing import write_listing, write_people
@@ -173,7 +174,8 @@ def measured(
     found = audit(ctx)
     say("audit: attribution")
     groups = explain(ctx)
-    falling, facts = still_falling(record.rounds), _facts(record, ctx)
+    falling = still_falling(record.rounds)
+    facts = replace(_facts(record, ctx), not_measured=not_measured([row.as_dict() for row in found.rows]))
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "edition": "shareable" if cfg.cohort == "node" else "local",

@@ -101,3 +101,10 @@ def by_family(rows: Sequence[Row], kind: str) -> list[tuple[Family, list[Row]]]:
         if row["kind"] == kind:
             held.setdefault(family_of(row).key, []).append(row)
     return [(f, held[f.key]) for f in FAMILIES if f.kind == kind and f.key in held]
+
+
+def not_measured(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return the titles of families of B and C, but the catch-all, of which no row holds a figure."""
+    known = {(row["kind"], family_of(row).key) for row in rows if row["main"] is not None}
+    asked = [f for f in FAMILIES if f.kind in "BC" and f.key != "other"]
+    return tuple(f"{f.kind} {f.title.lower()}" for f in asked if (f.kind, f.key) not in known)

@@ -32,6 +32,8 @@ class LimitFacts:
         The model was trained elsewhere; ``declared``: somebody says on whom.
     duplicates
         Recordings that appear twice; None where nobody could look.
+    not_measured
+        Families of attacks without any figure in this run.
     """
 
     controls: int
@@ -43,6 +45,7 @@ class LimitFacts:
     elsewhere: bool = False
     declared: bool = False
     duplicates: Duplicates | None = None
+    not_measured: tuple[str, ...] = ()
 
 
 def limits(
@@ -166,8 +169,8 @@ def _privacy(cfg: RunConfig, facts: LimitFacts) -> list[str]:
 
 def _audit(cfg: RunConfig, facts: LimitFacts) -> list[str]:
     out = [
-        "Attacks that were not run prove nothing: no shadow models, no inversion of updates, no attribute inference, "
-        "no open-world linkage in this edition.",
+        f"Attacks without a figure prove nothing. Here: {'; '.join(facts.not_measured) or 'none of those listed'}. Nor do "
+        "attacks that nobody has thought of.",
         "Figures from tens of people have wide intervals. Intervals resample participants: one training run, and one "
         "draw of the untrained encoder, stand behind each figure.",
     ]

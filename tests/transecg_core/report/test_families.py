@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transecg_core.report.families import FAMILIES, by_family, family_of
+from transecg_core.report.families import FAMILIES, by_family, family_of, not_measured
 from transecg_core.risk.registry import ATTACKS
 
 KNOWN = {
@@ -53,3 +53,9 @@ def test_rows_keep_their_order_and_none_is_lost() -> None:
     order = [FAMILIES.index(family) for families in grouped for family, _ in families]
     assert order == sorted(order)
     assert [row["name"] for row in grouped[0][0][1]] == ["raw-correlation", "pca", "pca-lda", "fiducial"]
+
+
+def test_families_without_a_figure_are_named() -> None:
+    rows = [{"kind": kind, "name": name, "main": None if "LiRA" in name else 0.5} for kind, name in KNOWN]
+    assert not_measured(rows) == ("C membership, with models of one's own",)
+    assert len(not_measured([])) == len([f for f in FAMILIES if f.kind in "BC" and f.key != "other"])
