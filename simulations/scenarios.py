@@ -75,9 +75,9 @@ FOUND, SILENT = "found", "silent"
 OTHERS = 1_000_000
 """Added to the seed of the people that a model from elsewhere was trained on."""
 OPTIONS: Mapping[str, Any] = MappingProxyType({
-    "participants-per-site": 28, "num-server-rounds": 10, "local-steps": 20, "patch": 10,
+    "participants-per-site": 28, "num-server-rounds": 10, "local-steps": 20, "patch": 10, "profile": "quick",
 })  # fmt: skip
-"""Small enough to be played in a quarter of a minute, large enough for every interval."""
+"""Small enough to be played in a quarter of a minute; with more people and steps than the quick profile has."""
 
 _LEARNED = "training may leave such traces; see memorised, trained-elsewhere and none"
 _TRACES = {"memorised": _LEARNED, "tighter": _LEARNED, "rebuilt": _LEARNED}

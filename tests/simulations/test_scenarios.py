@@ -302,11 +302,13 @@ def test_a_wrong_estimator_is_status_1_and_named(transecg, monkeypatch):
 
 # The real thing
 
+QUIET = ("none", "trained-elsewhere")
+
 
 @pytest.mark.audit
-@pytest.mark.parametrize("name", list(SCENARIOS))
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in QUIET])
 def test_every_estimator_recovers_what_was_planted(name):
-    """Seed 0 of each: whatever is present is found. Silence is judged over seeds below."""
+    """One seed can't accuse anybody of a false alarm: silence is judged over seeds below."""
     one = SCENARIOS[name]
     found = judge(one, [one.play(0).rows])
     wrong = [j for j in found if j.passed is False]
@@ -315,10 +317,10 @@ def test_every_estimator_recovers_what_was_planted(name):
 
 
 @pytest.mark.audit
-@pytest.mark.parametrize("name", ["none", "trained-elsewhere"])
+@pytest.mark.parametrize("name", QUIET)
 def test_every_estimator_is_silent_where_nothing_was_planted(name):
     one = SCENARIOS[name]
-    found = judge(one, [one.play(seed).rows for seed in range(1, 6)])
+    found = judge(one, [one.play(seed).rows for seed in range(4)])
     wrong = [j for j in found if j.passed is False]
     assert not wrong, table(one, wrong)
     assert sum(j.expected == SILENT for j in found) > 5
