@@ -43,6 +43,8 @@ ATTACKS: dict[str, str] = {
     "global-losses": "how the person's own loss falls over the rounds",
     "update-inversion": "beats rebuilt from the updates",
     "shadow-lira": "likelihoods from audit models of the same recipe (LiRA)",
+    "client-inversion": "beats rebuilt from one small client's update",
+    "shadow-lira-consistency": "steadiness against audit models of the same recipe (LiRA)",
     "shadow-rmia": "likelihood ratios against other people (RMIA)",
 }
 """Attacks in plain words, for sentences; tables keep the names of report.json."""
