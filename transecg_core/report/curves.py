@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from transecg_core.report.families import by_family
@@ -56,7 +57,8 @@ def curve_panel(name: str, curve: Curve) -> str:
     """Return one curve: main solid with its 95 % band, control dashed, baseline dotted; a mark at every point."""
 
     def draw(fig: Figure) -> None:
-        ax = fig.add_axes((0.15, 36 / HEIGHT, 0.81, 1 - 44 / HEIGHT))
+        below = 24 + 12 * len(_wrapped(curve))
+        ax = fig.add_axes((0.15, below / HEIGHT, 0.81, 1 - (below + 8) / HEIGHT))
         colour, x = KIND_COLOUR[curve["kind"]], curve["x"]
         _band(ax, curve, colour)
         for key, style, ink in (
@@ -111,8 +113,12 @@ def _axes(ax: Axes, curve: Curve) -> None:
         ax.xaxis.set_minor_locator(NullLocator())
     elif all(float(value).is_integer() for value in x):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-    ax.set_xlabel(curve["x_label"], fontsize=8)
+    ax.set_xlabel("\n".join(_wrapped(curve)), fontsize=8)
     ax.set_title(curve["y_label"], fontsize=8, color=SOFT, loc="left", pad=3)
+
+
+def _wrapped(curve: Curve) -> list[str]:
+    return wrap(curve["x_label"], 38)[:3] or [""]
 
 
 def _log_ticks(first: float, last: float) -> Sequence[float]:
