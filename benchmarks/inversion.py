@@ -100,7 +100,7 @@ def beats(
     shown = (
         ("One beat's gradient", Setting(steps=0)),
         ("One person, 1 step of SGD on 4 beats", Setting("SGD", 1)),
-        ("The same with clip and noise", Setting("SGD", 1, sigma=sigma)),
+        ("One person, 1 step of SGD, clipped, with noise", Setting("SGD", 1, sigma=sigma)),
     )
     decays: dict[Setting, Any] = dict(found)
     pairs = [picture(title, decays[s].trials[0].true_L, decays[s].trials[0].rebuilt_L) for title, s in shown]
