@@ -113,7 +113,9 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType({s.name: s for s in (
         "device", "the same heart for everybody; each person's own recorder rings",
         planted.planted(Plant("device")), _ONE_HEART | {"noise"},
         {**_TRACES, "amplitude": "a ringing recorder changes the height of beats",
-         "shortcut: harmonised devices": "the common band keeps some of the ringing"},
+         "shortcut: harmonised devices": "the common band keeps some of the ringing",
+         "shortcut: noise-only windows": "beats ring, and go out with the beat; an encoder trained on beats need not "
+         "read the noise between them, and did not"},
     ),
     Scenario(
         "twins", "identity in the T wave; one person in eight is at two sites",
