@@ -294,9 +294,8 @@ def _typed(key: str, text: str) -> str | int | float:
 
 def resolve_paths(cfg: RunConfig, base: Path) -> RunConfig:
     """Return `cfg` with ``data-root``, ``sites-file``, ``ledger`` and ``output-dir`` made absolute against `base`."""
-    given = {name: getattr(cfg, name) for name in ("data_root", "sites_file", "ledger", "output_dir")}
+    paths = {name: getattr(cfg, name) for name in ("data_root", "sites_file", "ledger")}
+    known = {name: path for name, path in paths.items() if path} | {"output_dir": cfg.output_dir}
     return cfg.model_copy(
-        update={name: str((base / Path(path).expanduser()).resolve())
-           for name, path in given.items()
-           if path or name == "output_dir"}
-    )  # fmt: skip
+        update={name: str((base / Path(path).expanduser()).resolve()) for name, path in known.items()}
+    )

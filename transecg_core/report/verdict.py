@@ -112,6 +112,7 @@ def _model(report: Report, picked: Headline) -> list[str]:
     out = ["No conclusion (profile quick)."] if quick else []
     out.append(f"The released encoder finds the right person for {_about(report, row)}{unseen}.")
     out += [
+        _adapted(report, row),
         _against_floor(row, picked, quick),
         _against_start(picked, quick),
         _against_random(row, picked, quick),
@@ -119,6 +120,22 @@ def _model(report: Report, picked: Headline) -> list[str]:
     if report["training"]["still_falling"] and not quick:
         out.append("The training loss was still falling: read this as a lower bound.")
     return [sentence for sentence in out if sentence]
+
+
+def _adapted(report: Report, row: Row) -> str:
+    """Say what the encoder gives an attacker who adapts to it: cosine alone can make a model look harmless."""
+    where = ("adaptive identification", row["site"], row["protocol"], row["metric"])
+    for other in report["risks"]:
+        if (other["name"], other["site"], other["protocol"], other["metric"]) == where and measured(other):
+            known = with_interval(other["main"], other["ci95"], other["metric"])
+            untrained = other["baseline"]
+            same = (
+                f", and {figure(untrained, other['metric'])} from the untrained encoder"
+                if untrained is not None
+                else ""
+            )
+            return f"An attacker who first rescales its embeddings on public synthetic people gets {known}{same}."
+    return ""
 
 
 def _sign(gain: Row) -> str:

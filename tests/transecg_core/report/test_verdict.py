@@ -37,6 +37,18 @@ def test_the_strongest_signal_method_speaks_for_the_signals(rich_report) -> None
     assert "correlating" not in text
 
 
+def test_an_attacker_who_adapts_is_told_where_measured(rich_report) -> None:
+    row = headline(rich_report["risks"]).model
+    assert "rescales" not in said(rich_report, "What the model can do (B)")
+    adapted = {**row, "name": "adaptive identification", "main": 0.81, "ci95": [0.7, 0.9], "baseline": 0.8}
+    rich_report["risks"].append(adapted)
+    text = said(rich_report, "What the model can do (B)")
+    assert "public synthetic people gets 81 % (70 to 90)" in text
+    assert "80 % from the untrained encoder" in text
+    adapted["main"] = None
+    assert "rescales" not in said(rich_report, "What the model can do (B)")
+
+
 @pytest.mark.parametrize(
     ("interval", "expected"),
     [

@@ -9,7 +9,7 @@ from transecg_core.risk.attacks.attack import GALLERY_WORDS, RELEASED_MODEL
 from transecg_core.risk.attacks.beside import SHORTCUT, Beside
 from transecg_core.risk.matching import Cosines, cosines
 from transecg_core.risk.rows import NotMeasurable
-from transecg_core.risk.shortcuts import harmonised, thinned
+from transecg_core.risk.shortcuts import THIN, harmonised, thinned
 
 
 def _run(given: Given) -> Cosines:
@@ -35,7 +35,7 @@ HARMONISED = Beside(
     measure="beside",
     run=_run,
     reference=_as_they_are,
-    gain="gain in rank-1 over the windows as they are",
-    conclusion="all windows in one band (1-25 Hz), one step, one scale: a large loss means that identity lay in what "
-    "devices do to the rest, or in the detail that the band cuts off",
+    gain="gain in rank-1 over the same windows as they are",
+    conclusion=f"{THIN} windows of each record, all in one band (1-25 Hz), one step, one scale: a large loss means that "
+    "identity lay in what devices do to the rest, or in the detail that the band cuts off",
 )
