@@ -21,7 +21,10 @@ def beat(seed: int) -> torch.Tensor:
 
 def gradient(model: SiteModel, x_BL: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     model.zero_grad()
-    codes = {"sex": torch.ones(len(x_BL), dtype=torch.int64), "age": torch.zeros(len(x_BL), dtype=torch.int64)}
+    codes = {
+        "sex": torch.ones(len(x_BL), dtype=torch.int64),
+        "age": torch.zeros(len(x_BL), dtype=torch.int64),
+    }
     window_losses(model, x_BL, codes).mean().backward()
     own = dict(model.named_parameters())
     return own[POSITIONS].grad[0, 1:].numpy(), own[PROJECTION].grad.numpy()
