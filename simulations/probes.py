@@ -78,7 +78,14 @@ def _linked(truth: str, attack: str, *metrics: str) -> tuple[Probe, ...]:
 
 
 PROBES: tuple[Probe, ...] = (
-    *(probe for attack in (*SIGNAL, "random-init") for probe in _linked("identity", attack, "rank-1", "EER")),
+    *(
+        probe
+        for attack in ("raw-correlation", "pca", "pca-lda", "random-init")
+        for probe in _linked("identity", attack, "rank-1", "EER")
+    ),
+    *_linked(
+        "identity", "fiducial", "EER"
+    ),  # a shape without mean, width or height of its own seldom ranks first
     *_linked("identity", "identification", "EER", "TAR@5%FAR"),
     *_linked("identity", "adaptive identification", "EER"),
     *_linked("identity", "shortcut: harmonised devices", "EER"),
