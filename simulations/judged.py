@@ -1,13 +1,15 @@
 """What an audit found in a planted federation, against what was planted: figure by figure, over seeds.
 
 A figure *finds* when its 95 % interval is clear of chance on the risky side (and, for training leakage, of
-the same attack on an untrained model too). It is *silent* when its interval covers chance. A 95 %
-interval misses one time in twenty, so silence is judged over seeds: more misses than `allowed`
-are an alarm that a right interval gives less than one time in two hundred.
+its control too), and must do so on `POWER` of the seeds: a few dozen people don't always show what is
+there. It is *silent* when its interval covers chance. A 95 % interval misses one time in twenty, so
+silence is judged over seeds: more misses than `allowed` are an alarm that right intervals give less
+than one time in two hundred.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +21,7 @@ from simulations.probes import ANY, PROBES, Probe
 from simulations.scenarios import FOUND, SILENT, Scenario
 from transecg_core.risk.rows import RiskRow
 
+POWER = 0.8
 MISS, ALARM = 0.05, 0.005
 CHANCE: Mapping[str, float] = {"EER": 0.5, "TAR@5%FAR": 0.05, "TAR@1%FAR": 0.01}
 """Metric -> what guessing gives, where the row's baseline is something else."""
@@ -29,6 +32,11 @@ Key = tuple[str, str, str, str]
 def allowed(seeds: int) -> int:
     """Return how many of so many intervals may miss chance before it is an alarm."""
     return int(binom.isf(ALARM, seeds, MISS))
+
+
+def needed(seeds: int) -> int:
+    """Return on how many of so many seeds a plant must be found."""
+    return math.ceil(POWER * seeds - 1e-9)
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ class Judgement:
         if not self.measured:
             return False
         if self.expected == FOUND:
-            return self.hits == len(self.measured)
+            return self.hits >= needed(len(self.measured))
         return self.misses <= allowed(len(self.measured))
 
 
@@ -155,6 +163,6 @@ def _cells(one: Judgement) -> tuple[str, ...]:
         found = f"{one.misses} of {len(figures)}"
         expected = f"silent: at most {allowed(len(figures))}" if figures else SILENT
     else:
-        found, expected = f"{one.hits} of {len(figures)}", FOUND
+        found, expected = f"{one.hits} of {len(figures)}", f"{FOUND}: at least {needed(len(figures))}"
     verdict = "ok" if one.passed else "WRONG"
     return one.probe.attack, one.probe.metric, one.probe.protocol, main, chance, found, expected, verdict
