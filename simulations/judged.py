@@ -1,7 +1,7 @@
 """What an audit found in a planted federation, against what was planted: figure by figure, over seeds.
 
-A figure *finds* when its 95 % interval is clear of chance on the risky side (and, for training leakage, of
-its control too), and must do so on `POWER` of the seeds: a few dozen people don't always show what is
+A figure *finds* when its 95 % interval is clear of chance on the risky side (and, for training leakage,
+exceeds its control), and must do so on `POWER` of the seeds: a few dozen people don't always show what is
 there. It is *silent* when its interval covers chance. A 95 % interval misses one time in twenty, so
 silence is judged over seeds: more misses than `allowed` are an alarm that right intervals give less
 than one time in two hundred.
@@ -72,7 +72,7 @@ def seen(row: RiskRow, chance: float | None = None) -> Seen | None:
     low, high = sorted(sign * end for end in row.ci95)
     side: Side = "risky" if low > sign * chance else "safe" if high < sign * chance else "covers"
     control = row.control if row.kind == "C" else None
-    return Seen(row.main, chance, side, control is None or low > sign * control)
+    return Seen(row.main, chance, side, control is None or sign * row.main > sign * control)
 
 
 @dataclass(frozen=True)

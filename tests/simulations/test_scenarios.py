@@ -64,8 +64,9 @@ def judged(one: Scenario, *audits: list[RiskRow]):
         ({"ci95": (0.51, 0.6), "main": 0.55}, "safe", True),
         ({"metric": "AUC", "ci95": (0.51, 0.6), "main": 0.55}, "risky", True),
         ({"metric": "AUC", "ci95": (0.3, 0.49), "main": 0.4}, "safe", True),
-        ({"metric": "AUC", "kind": "C", "ci95": (0.51, 0.6), "main": 0.55, "control": 0.52}, "risky", False),
-        ({"metric": "AUC", "kind": "B", "ci95": (0.51, 0.6), "main": 0.55, "control": 0.52}, "risky", True),
+        ({"metric": "AUC", "kind": "C", "ci95": (0.51, 0.6), "main": 0.55, "control": 0.56}, "risky", False),
+        ({"metric": "AUC", "kind": "C", "ci95": (0.51, 0.6), "main": 0.55, "control": 0.54}, "risky", True),
+        ({"metric": "AUC", "kind": "B", "ci95": (0.51, 0.6), "main": 0.55, "control": 0.56}, "risky", True),
         ({"metric": "TAR@5%FAR", "baseline": 0.9, "ci95": (0.06, 0.2), "main": 0.1}, "risky", True),
         ({"metric": "rank-1", "baseline": 0.03, "ci95": (0.02, 0.2), "main": 0.1}, "covers", True),
     ],
@@ -145,7 +146,7 @@ def test_scenarios_speak_of_known_truths_and_each_truth_is_present_and_absent_so
     attacks = {probe.attack.removeprefix("cross-site ") for probe in PROBES}
     for one in SCENARIOS.values():
         assert one.present <= set(TRUTHS)
-        assert set(one.open) <= set(TRUTHS) | attacks
+        assert {key.split(", ")[0] for key in one.open} <= set(TRUTHS) | attacks
         assert not one.present & set(one.open)
         one.config(0)
     for truth in {probe.truth for probe in PROBES}:
