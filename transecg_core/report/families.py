@@ -70,7 +70,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("C", "inversion", "Rebuilding recordings from updates",
            "Can a heartbeat be rebuilt from what a site sends, and its owner be named?",
            ("inversion", "*inversion")),
-    Family("C", "gap", "Members against people never trained on",
+    Family("C", "gap", "Members against controls",
            "Does the encoder find its own training people better than others, beyond what their signals explain?",
            ("linkage-gap", ACROSS)),
     Family("C", "worst", "Most exposed people", "Whose membership shows most?", (WORST,)),
