@@ -130,7 +130,7 @@ def own_picture(evidence: Evidence) -> tuple[Rebuilt, ...]:
         except NotMeasurable:
             return ()
         true_L = case.gallery.x_NL[member_G[case.gallery.entry_N]].mean(axis=0)
-        return (picture(f"the run's own update: {site}, round {first.number}, {seen.recipe.steps} steps of AdamW, "
+        return (picture(f"the run's own update: {site}, round {first.number}, {seen.steps} steps of AdamW, "
                         f"{int(member_G.sum())} people; true: their mean beat", true_L, window_L),)  # fmt: skip
     return ()
 

@@ -69,6 +69,11 @@ class RoundTables:
         self._tasks = tuple(task for task in tasks if task not in LOCAL_TASKS)
         self._memo: dict[tuple[Kind, bytes], tuple[Table, ...]] = {}
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of the rounds looked at."""
+        return tuple(one.number for one in self.seen)
+
     def of(self, kind: Kind, targets: Targets) -> tuple[Table, ...]:
         """Return one table per round.
 

@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 
-from transecg_core.config import RunConfig
 from transecg_core.risk.artefacts import Targets
 from transecg_core.risk.observed import RoundSeen
 from transecg_core.risk.round_tables import Kind, RoundTables, Table
@@ -32,26 +31,31 @@ class SiteUpdates:
     """
 
     def __init__(self, tables: RoundTables, arm: Arm = "seen") -> None:
-        self.tables, self.arm = tables, arm
+        self._tables, self._arm = tables, arm
 
     @property
     def rounds(self) -> tuple[RoundSeen, ...]:
         """All rounds that were kept."""
-        return self.tables.observed.rounds
+        return self._tables.observed.rounds
 
     @property
     def site_names(self) -> tuple[str, ...]:
         """All sites, sorted."""
-        return self.tables.site_names
+        return self._tables.site_names
 
     @property
-    def recipe(self) -> RunConfig:
-        """How the sites train: public."""
-        return self.tables.observed.cfg
+    def steps(self) -> int:
+        """Local steps of a site in a round: public. The recipe's seed is not: coins and noise follow from it."""
+        return self._tables.observed.cfg.steps
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of the rounds that scores are made from."""
+        return self._tables.numbers
 
     def instead(self, arm: Arm) -> SiteUpdates:
         """Return another arm of this."""
-        return SiteUpdates(self.tables, arm)
+        return SiteUpdates(self._tables, arm)
 
     def scores(self, kind: Kind, targets: Targets) -> tuple[np.ndarray, np.ndarray]:
         """Return how much each target is in line with their own site's update, and with each other site's.
@@ -65,11 +69,11 @@ class SiteUpdates:
         """
         rows = np.arange(len(targets.site_T))
         own, others = [], []
-        for table in _tables(self.tables, kind, targets, self.arm):
+        for table in _tables(self._tables, kind, targets, self._arm):
             value_TS = table.sites_TS.copy()
             own_T = value_TS[rows, targets.site_T]
             value_TS[rows, targets.site_T] = np.nan
-            if self.arm != "seen":
+            if self._arm != "seen":
                 next_T = _next_present(value_TS, targets.site_T)
                 own_T = value_TS[rows, next_T]
                 value_TS[rows, next_T] = np.nan
@@ -88,7 +92,7 @@ def _next_present(value_TS: np.ndarray, site_T: np.ndarray) -> np.ndarray:
 
 
 class GlobalRounds:
-    """The global weights before and after every round: what another site sees.
+    """The global weights before and after every round: what another site sees. No site's update is handed on.
 
     Parameters
     ----------
@@ -97,11 +101,16 @@ class GlobalRounds:
     """
 
     def __init__(self, tables: RoundTables, arm: Arm = "seen") -> None:
-        self.tables, self.arm = tables, arm
+        self._tables, self._arm = tables, arm
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of the rounds that scores are made from."""
+        return self._tables.numbers
 
     def instead(self, arm: Arm) -> GlobalRounds:
         """Return another arm of this."""
-        return GlobalRounds(self.tables, arm)
+        return GlobalRounds(self._tables, arm)
 
     def scores(self, kind: Kind, targets: Targets) -> np.ndarray:
         """Return how much each target is in line with the change of the global weights (T, R).
@@ -109,10 +118,10 @@ class GlobalRounds:
         NaN where their site was absent: the round then holds nothing of them.
         """
         rows, columns = np.arange(len(targets.site_T)), []
-        for table in _tables(self.tables, kind, targets, self.arm):
+        for table in _tables(self._tables, kind, targets, self._arm):
             without_T = table.without_TS[rows, targets.site_T]
             there = np.isfinite(without_T)
-            if self.arm == "seen":
+            if self._arm == "seen":
                 columns.append(np.where(there, table.merged_T, np.nan))
             else:
                 columns.append(np.where(there, without_T, table.merged_T))
@@ -126,7 +135,7 @@ def _tables(tables: RoundTables, kind: Kind, targets: Targets, arm: Arm) -> tupl
 
 def numbers_of(seen: SiteUpdates | GlobalRounds) -> tuple[int, ...]:
     """Return the numbers of the rounds that scores are made from."""
-    return tuple(one.number for one in seen.tables.seen)
+    return seen.numbers
 
 
 def against_others(own_TR: np.ndarray, others_TRS: np.ndarray, site_T: np.ndarray) -> np.ndarray:
