@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +32,7 @@ class Exposure:
         impostor score of every *other* person's queries. An attacker who accepts only matches above
         the largest wrong one seen elsewhere still names them, each time.
     chance_U
-        Largest probability of `certain_U` where scores know nobody.
+        Probability of `certain_U` where scores know nobody: at most this, see `largest_chance`.
     """
 
     rank1_U: np.ndarray
@@ -88,17 +87,22 @@ def _certain(
     return np.asarray(alone_U & (lowest_U > others_U + _TIE))
 
 
+def largest_chance(people: int, enrolled: int) -> float:
+    """Return the largest expected share of a site's people linked with certainty by scores that know nobody.
+
+    Such scores are a fixed table, and who is who in it a random matching of `people` with `enrolled` entries.
+    Of all best scores of a person with an entry, nobody below the largest wrong one is certain; so k people
+    need the k largest to be right ones, which has probability (enrolled - k)! / enrolled! at most. A table
+    reaches it, so nothing smaller holds for every one. Queries alike, or a device that makes all its
+    similarities high, are within.
+    """
+    return float(np.cumprod(1.0 / (enrolled - np.arange(people))).sum() / people)
+
+
 def _chance(problem: Problem, unit_K: np.ndarray, units: int) -> np.ndarray:
-    """Return 1 / C(m + q, q): the q genuine scores are the largest of q and the m impostor scores of others."""
-    pairs_K = problem.impostor_KG.sum(axis=1)
-    pairs_P = np.bincount(problem.person_K, weights=pairs_K, minlength=len(problem.person_P))
-    person_U = np.zeros(units, dtype=np.int64)
-    person_U[unit_K] = problem.person_K
-    queries_U = np.bincount(unit_K, minlength=units)
-    others_U = pairs_K.sum() - pairs_P[person_U]
-    return np.array(
-        [
-            math.exp(math.lgamma(m + 1) + math.lgamma(q + 1) - math.lgamma(m + q + 1))
-            for m, q in zip(others_U, queries_U, strict=True)
-        ]
-    )
+    """Return `largest_chance` at each unit's own site; only there could people be mixed up without any identity."""
+    sites_P2 = np.unique(np.column_stack([problem.verified_K, problem.person_K]), axis=0)
+    asked_K = np.bincount(sites_P2[:, 0])[problem.verified_K]
+    sizes, size_K = np.unique(np.column_stack([asked_K, 1 + problem.pairs_K]), axis=0, return_inverse=True)
+    chance = np.array([largest_chance(*size) for size in sizes.tolist()])
+    return group_means(chance[size_K.ravel()][:, None], unit_K, units)[:, 0]

@@ -74,7 +74,7 @@ def _certain_row(
         (
             CERTAIN_WORDS,
             f"{int(share_P[main_P].sum())} of {int(main_P.sum())} people",
-            f"chance at most {chance:.1g}",
+            f"where scores know nobody, {chance:.1g} at most",
             _controls(control_P),
         ),
     )

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 import pytest
 
 from transecg_core.risk.audit import audit
 from transecg_core.risk.codes import person_codes
-from transecg_core.risk.exposure import exposure
+from transecg_core.risk.exposure import exposure, largest_chance
 from transecg_core.risk.percentiles import among_controls
-from transecg_core.risk.problems import Problem
+from transecg_core.risk.problems import ALL_SITES, Problem
 from transecg_core.risk.protocols import judged_by
 from transecg_core.risk.worst import tenth, worst_tenth
 
 CERTAIN, TENTH = "share linked with certainty", "percentile among controls, worst tenth"
 
 
-def problem(person_G, genuine, person) -> Problem:
+def problem(person_G, genuine, person, site_G=None) -> Problem:
     person_P, person_K = np.unique(person, return_inverse=True)
-    rows, site = np.arange(len(genuine)), np.zeros(len(genuine), dtype=np.int64)
-    site_G = np.zeros(len(person_G), dtype=np.int64)
-    return Problem("pooled", "p", rows, np.array(genuine), site, site, site_G, person_G, person_K, person_P)
+    rows, all_sites = np.arange(len(genuine)), np.full(len(genuine), ALL_SITES)
+    site_G = np.zeros(len(person_G), dtype=np.int64) if site_G is None else site_G
+    own = site_G[np.array(genuine)]
+    return Problem(
+        "pooled", "p", rows, np.array(genuine), all_sites, own, site_G, person_G, person_K, person_P
+    )
 
 
 def exposed(score_QG, genuine, person):
@@ -57,15 +59,51 @@ def test_a_persons_own_wrong_match_does_not_stand_against_them():
     assert exposed(score_QG, [0, 1], [0, 1]).certain_U.tolist() == [True, False]
 
 
-def test_blind_scores_link_with_certainty_no_more_often_than_the_stated_chance():
-    person = np.repeat(np.arange(3), 2)
-    rng, hits, chance = np.random.default_rng(0), np.zeros(3), None
-    for _ in range(2000):
-        found = exposed(rng.normal(size=(6, 3)), person, person)
-        hits, chance = hits + found.certain_U, found.chance_U
-    assert chance == pytest.approx(1 / len(list(combinations(range(10), 2))))
-    assert (hits / 2000 <= chance + 3 * np.sqrt(chance / 2000)).all()
-    assert hits.sum() > 0
+def hits_of(asked, tables):
+    """Return how often blind scores link each person with certainty, and the stated chance."""
+    found = [exposure(asked, table, asked.person_K, len(asked.person_P)) for table in tables]
+    return np.mean([one.certain_U for one in found], axis=0), found[0].chance_U
+
+
+def test_the_largest_chance_of_certainty_by_hand():
+    assert largest_chance(1, 5) == pytest.approx(1 / 5)
+    assert largest_chance(3, 3) == pytest.approx((1 / 3 + 1 / 6 + 1 / 6) / 3)
+    assert largest_chance(2, 4) == pytest.approx((1 / 4 + 1 / 12) / 2)
+    site_G = np.repeat([0, 1], [3, 4])
+    own = np.arange(7)
+    asked = problem(own, own, own, site_G)
+    chance_U = exposure(asked, np.eye(7), own, 7).chance_U
+    assert chance_U == pytest.approx(np.repeat([largest_chance(3, 3), largest_chance(4, 4)], [3, 4]))
+
+
+@pytest.mark.parametrize(
+    "blind", ["queries alike", "queries apart", "a device of high scores", "the worst table"]
+)
+def test_blind_scores_link_with_certainty_no_more_often_than_the_stated_chance(blind):
+    rng, runs = np.random.default_rng(0), 4000
+    people, queries = (
+        (7, 1) if blind == "a device of high scores" else (3, 1) if blind == "the worst table" else (6, 2)
+    )
+    person = np.repeat(np.arange(people), queries)
+    site_G = np.repeat([0, 1], [3, 4]) if people == 7 else None
+    asked, tables = problem(np.arange(people), person, person, site_G), []
+    for _ in range(runs):
+        table = rng.normal(size=(people, people))
+        if blind == "a device of high scores":
+            table[:3, :3] += 50
+        if blind == "the worst table":  # its largest scores are one of each row and column
+            table[np.arange(people), rng.permutation(people)] += 50
+        table = np.repeat(table, queries, axis=0)
+        tables.append(rng.normal(size=table.shape) if blind == "queries apart" else table)
+    hits_U, chance_U = hits_of(asked, tables)
+    group = slice(0, 3) if people == 7 else slice(None)
+    hits, chance = hits_U[group].mean(), chance_U[group].mean()
+    # People of one table share its luck: the number certain has variance below people times its mean.
+    error = 3 * np.sqrt(chance / runs)
+    assert hits <= chance + error
+    if blind == "the worst table":
+        assert hits >= chance - error
+    assert (hits > 0.5 * chance) == (blind != "queries apart")
 
 
 def test_percentiles_leave_the_person_out_and_need_five_controls():
@@ -117,7 +155,7 @@ def test_planted_identity_and_marks_are_seen_person_by_person(clear):
     row = pick(found.rows, "worst people: identification", CERTAIN)
     assert (row.main, row.control, row.baseline) == (1.0, 1.0, 0.0)
     assert row.ci95[0] < 1.0
-    assert "chance at most" in row.notes
+    assert "where scores know nobody, 0.001 at most" in row.notes  # 30 people of a site: 1 / (30 * 30)
     assert pick(found.rows, "worst people: shared-head-loss", TENTH).main == 1.0
     people = {(p.site, p.participant): p for p in found.people}
     assert len(people) == len(found.people) == 60
