@@ -27,12 +27,9 @@ from transecg_core.risk.estimate import (
 )
 from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
 from transecg_core.risk.table import blank, measured
+from transecg_core.risk.thresholds import FPR, MIN_CONTROLS, half_threshold_hits, halvable
 from transecg_core.seeds import seed_for
 
-FPR = 0.05
-MIN_CONTROLS = 40
-"""Fewest controls for a TPR at 5 % FPR: two halves of 20, the least that can hold 5 %."""
-_SPLITS = 50
 TPR_METRIC = f"TPR@{FPR:.0%}FPR"
 METRICS = ("AUC", TPR_METRIC)
 
@@ -91,13 +88,17 @@ def rows_of(
 
 
 @dataclass(frozen=True)
-class _Figure:
-    """An estimate with its no-training control and what to say about it."""
+class Figure:
+    """An estimate with its no-training control and what to say about it.
+
+    `fpr` is the false positive rate that a TPR was realised at.
+    """
 
     found: Estimate
     control: float
     baseline: float
     notes: tuple[str, ...]
+    fpr: float = FPR
 
 
 def _row(
@@ -107,7 +108,7 @@ def _row(
     sites: tuple[str, ...],
     scores: Scores,
     duplicates: int,
-    figure: Callable[[Scores, int, np.random.Generator], _Figure],
+    figure: Callable[[Scores, int, np.random.Generator], Figure],
 ) -> RiskRow:
     scores = scores.of(np.isfinite(scores.trained_T))
     # One seed whoever says who trained: the same people give the same figures.
@@ -116,7 +117,7 @@ def _row(
         got = figure(scores, ctx.bootstrap, rng)
     except NotMeasurable as reason:
         return blank(attack, where, str(reason))
-    ceiling, why = ceiling_for(ctx, sites, larger_share(scores.several_T, scores.member_T), where[2])
+    ceiling, why = ceiling_for(ctx, sites, larger_share(scores.several_T, scores.member_T), where[2], got.fpr)
     merged = "people count as another whose recordings they hold; left out if only one of the ids trained"
     warning = f"{duplicates} {merged}" if duplicates else None
     pooled = "a person at two sites counts once" if where[0] == POOLED else None
@@ -162,7 +163,7 @@ def wins_of(score_T: np.ndarray, scores: Scores) -> list[PairWins]:
     return wins
 
 
-def _auc(scores: Scores, bootstrap: int, rng: np.random.Generator) -> _Figure:
+def _auc(scores: Scores, bootstrap: int, rng: np.random.Generator) -> Figure:
     """Estimate the AUC over member-control pairs of one site each."""
     wins = wins_of(scores.trained_T, scores)
     members = sum(w.win_MC.shape[0] for w in wins)
@@ -183,7 +184,7 @@ def _auc(scores: Scores, bootstrap: int, rng: np.random.Generator) -> _Figure:
         f"minus control: {found.value - control:+.3f} [{low:+.3f}, {high:+.3f}]",
         "pairs within a site",
     )
-    return _Figure(found, control, 0.5, notes)
+    return Figure(found, control, 0.5, notes)
 
 
 def larger_share(several_T: np.ndarray, member_T: np.ndarray) -> float:
@@ -196,9 +197,12 @@ def larger_share(several_T: np.ndarray, member_T: np.ndarray) -> float:
 
 
 def ceiling_for(
-    ctx: AuditContext, sites: tuple[str, ...], uncovered: float, metric: str
+    ctx: AuditContext, sites: tuple[str, ...], uncovered: float, metric: str, fpr: float = FPR
 ) -> tuple[float | None, str | None]:
-    """Return the ceiling of a C metric (AUC, TPR, else the advantage) and what to say about it."""
+    """Return the ceiling of a C metric (AUC, TPR, else the advantage) and what to say about it.
+
+    A TPR's is read at `fpr`, the false positive rate that was realised, or at 5 % if that is more.
+    """
     if ctx.ceilings is None:
         return None, None
     missing = [site for site in sites if site not in ctx.ceilings]
@@ -207,12 +211,12 @@ def ceiling_for(
     curve = combined_ceiling([ctx.ceilings[site] for site in sites], uncovered)
     if curve is None:
         return None, "no ceiling: everybody here is at two sites"
-    value = {"AUC": curve.auc, TPR_METRIC: lambda: curve.tpr_at(FPR)}.get(metric, curve.advantage)()
+    value = {"AUC": curve.auc, TPR_METRIC: lambda: curve.tpr_at(max(FPR, fpr))}.get(metric, curve.advantage)()
     why = f"ceiling assumes nothing about the {uncovered:.0%} at two sites" if uncovered else None
     return min(1.0, value), why
 
 
-def _tpr(scores: Scores, bootstrap: int, rng: np.random.Generator) -> _Figure:
+def _tpr(scores: Scores, bootstrap: int, rng: np.random.Generator) -> Figure:
     """Estimate the TPR at 5 % FPR; thresholds come from the half of the controls not tested."""
     found = int((~scores.member_T).sum())
     scores = scores.of(halvable(scores))
@@ -225,13 +229,14 @@ def _tpr(scores: Scores, bootstrap: int, rng: np.random.Generator) -> _Figure:
     hit_ST = half_threshold_hits(scores.trained_T, scores, np.random.default_rng(seed))
     fresh_ST = half_threshold_hits(scores.fresh_T, scores, np.random.default_rng(seed))
     estimate = replace(_tpr_estimate(hit_ST[:, members], bootstrap, rng), n=len(members))
+    rate = float(np.nanmean(hit_ST[:, controls]))
     notes = (
         f"{int(members.sum())} members, {int(controls.sum())} controls",
         f"threshold from one random half of the controls, tested on the other, {len(hit_ST)} times",
-        f"realised FPR {np.nanmean(hit_ST[:, controls]):.3f}",
+        f"realised FPR {rate:.3f}",
         "scores relative to the site's median control of the first half",
     )
-    return _Figure(estimate, float(fresh_ST[:, members].mean()), FPR, notes)
+    return Figure(estimate, float(fresh_ST[:, members].mean()), FPR, notes, rate)
 
 
 def _few_controls(found: int, usable: int) -> str:
@@ -239,49 +244,6 @@ def _few_controls(found: int, usable: int) -> str:
     lost = found - usable
     why = f", {usable} of them usable ({lost} at sites with fewer than 4, two for each half)" if lost else ""
     return f"{found} controls{why}; needs {MIN_CONTROLS} for a threshold at {FPR:.0%} FPR"
-
-
-def halvable(scores: Scores) -> np.ndarray:
-    """Return the people of sites with at least four controls, two for each half."""
-    keep_T = np.zeros(len(scores.site_T), dtype=bool)
-    for site in np.unique(scores.site_T):
-        own = scores.site_T == site
-        keep_T |= own & ((own & ~scores.member_T).sum() >= 4)
-    return keep_T
-
-
-def half_threshold_hits(score_T: np.ndarray, scores: Scores, rng: np.random.Generator) -> np.ndarray:
-    """Return who exceeds a threshold set on controls that are not tested, (S thresholds, T people).
-
-    Each of 50 splits deals every site's controls into two halves of equal size; either
-    half in turn gives the site medians and the conformal (1 - FPR) threshold, members and
-    the *other* half are tested. 1 or 0; NaN for the controls that set the threshold.
-    """
-    hits = []
-    for _ in range(_SPLITS):
-        first_T = np.zeros(len(score_T), dtype=bool)
-        spare = int(rng.integers(2))
-        for site in np.unique(scores.site_T):
-            own = rng.permutation(np.flatnonzero((scores.site_T == site) & ~scores.member_T))
-            # Sites with an odd number of controls give the spare one to either half in turn.
-            first_T[own[: (len(own) + spare) // 2]] = True
-            spare = (spare + len(own)) % 2
-        halves = (first_T, ~scores.member_T & ~first_T)
-        hits += [_hits(score_T, scores.site_T, half) for half in halves]
-    return np.stack(hits)
-
-
-def _hits(score_T: np.ndarray, site_T: np.ndarray, calibrate_T: np.ndarray) -> np.ndarray:
-    relative_T = np.empty(len(score_T))
-    for site in np.unique(site_T):
-        own = site_T == site
-        relative_T[own] = score_T[own] - np.median(score_T[own & calibrate_T])
-    reference = np.sort(relative_T[calibrate_T])
-    # Conformal: with m calibration controls the k-th smallest, k = ceil((1 - FPR)(m + 1)).
-    k = int(np.ceil((1 - FPR) * (len(reference) + 1) - 1e-9))
-    hit_T = (relative_T > reference[k - 1]).astype(np.float64)
-    hit_T[calibrate_T] = np.nan
-    return hit_T
 
 
 def _tpr_estimate(hit_SM: np.ndarray, bootstrap: int, rng: np.random.Generator) -> Estimate:

@@ -24,14 +24,11 @@ from transecg_core.risk.estimate import MIN_PEOPLE, Estimate, percentile, resamp
 from transecg_core.risk.evidence import Evidence
 from transecg_core.risk.findings import Findings
 from transecg_core.risk.membership import (
-    FPR,
     METRICS,
-    MIN_CONTROLS,
     TPR_METRIC,
+    Figure,
     Scores,
     ceiling_for,
-    half_threshold_hits,
-    halvable,
     larger_share,
     no_controls,
     rows_of,
@@ -40,6 +37,7 @@ from transecg_core.risk.membership import (
 from transecg_core.risk.references import References
 from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
 from transecg_core.risk.table import blank, measured
+from transecg_core.risk.thresholds import FPR, MIN_CONTROLS, half_threshold_hits, halvable
 from transecg_core.seeds import seed_for
 
 LEAVE_ONE_OUT = "leave-one-model-out"
@@ -152,20 +150,20 @@ def _row(
 ) -> RiskRow:
     rng = np.random.default_rng(seed_for(ctx.seed, "risk", attack.name, *where))
     try:
-        found, control, said = (_auc if where[2] == "AUC" else _tpr)(own, ctx.bootstrap, rng)
+        got = (_auc if where[2] == "AUC" else _tpr)(own, ctx.bootstrap, rng)
     except NotMeasurable as reason:
         return blank(attack, where, str(reason))
-    ceiling, why = ceiling_for(ctx, sites, own.uncovered(), where[2])
+    ceiling, why = ceiling_for(ctx, sites, own.uncovered(), where[2], got.fpr)
     members = own.usable_KT & (own.member_KT == 1.0)
     notes = (
         f"{len(own.trained_KT)} audit models, each attacked with the others as references",
         f"risk of the recipe at {members.sum(axis=1).mean():.1f} members",
-        *said,
+        *got.notes,
         "intervals resample people with their scores on all models",
         "control: the same attack on the models' starts",
         why,
     )
-    return measured(attack, where, found, control, 0.5 if where[2] == "AUC" else FPR, found.n, notes, ceiling)
+    return measured(attack, where, got.found, got.control, got.baseline, got.found.n, notes, ceiling)
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,7 @@ def _area_draws(pairs: list[_Pairs], bootstrap: int, rng: np.random.Generator) -
     return drawn
 
 
-def _auc(own: Everybody, bootstrap: int, rng: np.random.Generator) -> tuple[Estimate, float, tuple[str, ...]]:
+def _auc(own: Everybody, bootstrap: int, rng: np.random.Generator) -> Figure:
     """Estimate the AUC over member-control pairs of one model and one site each."""
     pairs = _pairs(own, own.trained_KT)
     people = own.people()
@@ -225,14 +223,11 @@ def _auc(own: Everybody, bootstrap: int, rng: np.random.Generator) -> tuple[Esti
         low, high = wilson(value * (people // 2), people // 2)
     less, more = percentile(draws - others)
     said = f"minus control: {value - control:+.3f} [{less:+.3f}, {more:+.3f}]"
-    return (
-        Estimate(value, (min(low, value), max(high, value)), people),
-        control,
-        (said, "pairs within a site"),
-    )
+    found = Estimate(value, (min(low, value), max(high, value)), people)
+    return Figure(found, control, 0.5, (said, "pairs within a site"))
 
 
-def _tpr(own: Everybody, bootstrap: int, rng: np.random.Generator) -> tuple[Estimate, float, tuple[str, ...]]:
+def _tpr(own: Everybody, bootstrap: int, rng: np.random.Generator) -> Figure:
     """Estimate the mean TPR at 5 % FPR; each model's thresholds come from controls that are not tested."""
     seed = int(rng.integers(2**62))
     hits, fresh, rates, few = [], [], [], 0
@@ -268,7 +263,8 @@ def _tpr(own: Everybody, bootstrap: int, rng: np.random.Generator) -> tuple[Esti
         f"{few} models left out, for want of {MIN_CONTROLS} controls" if few else "",
     )
     control = float(np.sum(fresh) / there_KT.sum())
-    return Estimate(value, (min(low, value), max(high, value)), people), control, tuple(filter(None, said))
+    found = Estimate(value, (min(low, value), max(high, value)), people)
+    return Figure(found, control, FPR, tuple(filter(None, said)), float(np.mean(rates)))
 
 
 def _of_members(hit_ST: np.ndarray, members: np.ndarray, at: np.ndarray, count: int) -> np.ndarray:

@@ -171,7 +171,7 @@ def lower_limits(gain: float, seeds: int, figure: Any, people: int = 20) -> np.n
         found = figure(
             everybody(left_out(score_KT, in_KT, site_T), in_KT, site_T), 200, np.random.default_rng(seed)
         )
-        out.append((found[0].ci95[0], found[0].value, found[0].ci95[1]))
+        out.append((found.found.ci95[0], found.found.value, found.found.ci95[1]))
     return np.array(out)
 
 
@@ -195,7 +195,7 @@ def test_a_model_among_its_own_references_would_find_what_is_not_there() -> None
     """The negative control of leaving one out: the same attack with itself among the references."""
     score_KT, in_KT, site_T = world(8, 60, 0.0, 1)
     own = everybody(left_out(score_KT, in_KT, site_T, others=False), in_KT, site_T)
-    assert _auc(own, 200, np.random.default_rng(0))[0].ci95[0] > 0.6
+    assert _auc(own, 200, np.random.default_rng(0)).found.ci95[0] > 0.6
 
 
 def test_the_interval_is_over_people_not_over_scores() -> None:
@@ -206,7 +206,7 @@ def test_the_interval_is_over_people_not_over_scores() -> None:
             everybody(np.repeat(score_KT, n, 0), np.repeat(in_KT, n, 0), site_T),
             1000,
             np.random.default_rng(0),
-        )[0]
+        ).found
         for n in (1, 10)
     )
     assert alone.value == pytest.approx(copied.value)
