@@ -14,6 +14,8 @@ from scipy.stats import norm
 MIN_PEOPLE = 5
 """Fewest people behind a printed figure."""
 _Z = float(norm.ppf(0.975))
+_NOTHING = 1e-12
+"""Draws closer together than this differ by rounding only."""
 
 Interval = tuple[float, float]
 
@@ -79,15 +81,19 @@ def difference(value_P: np.ndarray, bootstrap: int, rng: np.random.Generator) ->
 def difference_of_means(
     main_P: np.ndarray, control_Q: np.ndarray, bootstrap: int, rng: np.random.Generator
 ) -> Estimate:
-    """Estimate mean(main) - mean(control); the two groups are resampled separately."""
+    """Estimate mean(main) - mean(control) in [-2, 2]; the two groups are resampled separately.
+
+    People may be paired differences in [-1, 1] themselves. Where nobody differs from their group, the
+    interval is that of `difference` for the smaller group; the figure is always inside.
+    """
     n, m = len(main_P), len(control_Q)
     value = float(main_P.mean() - control_Q.mean())
     draws = resamples(n, bootstrap, rng) @ main_P / n - resamples(m, bootstrap, rng) @ control_Q / m
     low, high = percentile(draws)
-    if high - low == 0:
+    if high - low < _NOTHING:
         slack = 1 - 0.05 ** (1 / min(n, m))
-        low, high = max(-1.0, value - slack), min(1.0, value + slack)
-    return Estimate(value, (low, high), n + m)
+        low, high = max(-2.0, value - slack), min(2.0, value + slack)
+    return Estimate(value, (min(low, value), max(high, value)), n + m)
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,6 @@ def auc_estimate(wins: list[PairWins], bootstrap: int, rng: np.random.Generator)
     members = sum(w.win_MC.shape[0] for w in wins)
     controls = sum(w.win_MC.shape[1] for w in wins)
     low, high = percentile(auc_draws(wins, bootstrap, rng))
-    if high - low < 1e-12:
+    if high - low < _NOTHING:
         low, high = wilson(value * min(members, controls), min(members, controls))
     return Estimate(value, (low, high), members + controls)

@@ -102,3 +102,20 @@ def test_agreement_of_all_people_is_not_certainty():
     low, high = difference_of_means(np.ones(9), np.ones(9), 100, rng).ci95
     assert low < -0.2
     assert high > 0.2
+
+
+@pytest.mark.parametrize(
+    ("member", "control", "value", "ci"),
+    [
+        (1 / 3, 0.1, 1 / 3 - 0.1, (-0.115, 0.582)),  # sums of thirds differ by rounding
+        (1.0, -0.5, 1.5, (1.152, 1.848)),  # corrected gaps go beyond 1
+        (1.0, -1.0, 2.0, (1.652, 2.0)),
+        (-1.0, 1.0, -2.0, (-2.0, -1.652)),
+    ],
+)
+def test_two_groups_that_agree_within_themselves(member, control, value, ci):
+    """1 - .05^(1/7) = .348 to each side, within [-2, 2]."""
+    found = difference_of_means(np.full(7, member), np.full(7, control), 200, np.random.default_rng(0))
+    assert found.value == pytest.approx(value)
+    assert found.ci95 == pytest.approx(ci, abs=1e-3)
+    assert found.ci95[0] <= found.value <= found.ci95[1]
