@@ -16,6 +16,7 @@ from transecg_core.training.local import MISSING
 
 if TYPE_CHECKING:
     from transecg_core.risk.attributes import Attributes
+    from transecg_core.risk.crossfit import Folds
     from transecg_core.risk.observed import State
     from transecg_core.risk.references import References
     from transecg_core.risk.rounds import GlobalRounds, SiteUpdates
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 Artefact = Literal[
     "gallery", "probes", "delineation", "recordings", "known-labels", "attributes", "public", "targets",
     "released-model", "architecture", "start", "site-updates", "global-rounds", "client-update",
-    "audit-models",
+    "audit-models", "folds",
 ]  # fmt: skip
 ARTEFACTS: tuple[str, ...] = get_args(Artefact)
 _BATCH = 256
@@ -45,8 +46,6 @@ class Gallery:
         Enrolled person, record and site of each window, as dense indices.
     site_G
         Site of each enrolled person.
-    fold_G
-        Cross-fitting fold of each enrolled person, the same at every site.
     """
 
     x_NL: np.ndarray
@@ -54,21 +53,15 @@ class Gallery:
     record_N: np.ndarray
     site_N: np.ndarray
     site_G: np.ndarray
-    fold_G: np.ndarray
 
 
 @dataclass(frozen=True)
 class Probes:
-    """Unidentified windows, grouped into queries (one record of somebody).
-
-    ``fold_Q`` is the fold of whoever it is: whatever is fitted to score a query must
-    leave that fold out, so that it was fitted on other people and other records.
-    """
+    """Unidentified windows, grouped into queries (one record of somebody)."""
 
     x_NL: np.ndarray
     query_N: np.ndarray
     site_Q: np.ndarray
-    fold_Q: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -217,6 +210,12 @@ class Given:
     def probes(self) -> Probes:
         """Unidentified windows."""
         taken: Probes = self._take("probes")
+        return taken
+
+    @property
+    def folds(self) -> Folds:
+        """Whom to leave out of a fit."""
+        taken: Folds = self._take("folds")
         return taken
 
     @property

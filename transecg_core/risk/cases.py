@@ -10,6 +10,7 @@ import numpy as np
 
 from transecg_core.risk.artefacts import Delineation, Gallery, Probes, Targets
 from transecg_core.risk.context import AuditContext, AuditSite
+from transecg_core.risk.crossfit import Folds
 from transecg_core.risk.duplicates import across_sites
 from transecg_core.risk.rows import NotMeasurable
 from transecg_core.risk.table import CROSS_SITE
@@ -74,6 +75,11 @@ class Case:
     person_T: np.ndarray
     duplicates: int
 
+    @property
+    def folds(self) -> Folds:
+        """The fold of each enrolled person, the same at every site, and of each query's."""
+        return Folds(self.people.fold_C[self.person_G], self.people.fold_C[self.person_Q])
+
 
 def people_of(ctx: AuditContext) -> People:
     """Return the canonical people of all sites."""
@@ -123,7 +129,7 @@ def build_case(ctx: AuditContext) -> Case:
     if not enrolled:
         raise NotMeasurable("no site has a gallery window")
     entry = {key: i for i, key in enumerate(sorted({(block.site, block.local) for block in enrolled}))}
-    gallery, person_G = _gallery(ctx, enrolled, entry, people)
+    gallery, person_G = _gallery(ctx, enrolled, entry)
     elsewhere_too = across_sites(ctx)
     twins = [b for b in enrolled if people.sites_C[b.person] > 1 and _name(ctx, b) not in elsewhere_too]
     asked = [block for block in blocks if block.role != "gallery"] + twins
@@ -132,7 +138,6 @@ def build_case(ctx: AuditContext) -> Case:
         _stack(ctx, asked),
         _repeat(asked),
         np.array([block.site for block in asked], dtype=np.int64),
-        people.fold_C[person_Q],
     )
     return Case(
         people=people,
@@ -154,7 +159,7 @@ def build_case(ctx: AuditContext) -> Case:
 
 
 def _gallery(
-    ctx: AuditContext, enrolled: list[_Block], entry: dict[tuple[int, int], int], people: People
+    ctx: AuditContext, enrolled: list[_Block], entry: dict[tuple[int, int], int]
 ) -> tuple[Gallery, np.ndarray]:
     """Return what is enrolled, and the person behind each entry (G,)."""
     site_G = np.array([site for site, _ in entry], dtype=np.int64)
@@ -163,9 +168,7 @@ def _gallery(
     person_G[entry_R] = [block.person for block in enrolled]
     record_N = _repeat(enrolled)
     entry_N = entry_R[record_N]
-    gallery = Gallery(
-        _stack(ctx, enrolled), entry_N, record_N, site_G[entry_N], site_G, people.fold_C[person_G]
-    )
+    gallery = Gallery(_stack(ctx, enrolled), entry_N, record_N, site_G[entry_N], site_G)
     return gallery, person_G
 
 

@@ -10,6 +10,7 @@ hurt impostors. Each site's mean window is taken off first, so that devices are 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,7 +24,19 @@ Fit = Callable[[np.ndarray, np.ndarray, np.ndarray], Projection]
 """From gallery windows (N, L), their enrolled person (N,) and which of them to use (N,)."""
 
 
-def cross_fitted(gallery: Gallery, probes: Probes, fit: Fit) -> np.ndarray:
+@dataclass(frozen=True)
+class Folds:
+    """Cross-fitting fold of each enrolled person (G), and of whoever each query is of (Q).
+
+    Only for attacks that fit something to the gallery: whatever scores a query must have been fitted
+    without its fold, so on other people. To match on folds would be to be told who it is not.
+    """
+
+    fold_G: np.ndarray
+    fold_Q: np.ndarray
+
+
+def cross_fitted(gallery: Gallery, probes: Probes, folds: Folds, fit: Fit) -> np.ndarray:
     """Return the similarity of every query with every enrolled person (Q, G), by cross-fitted projections.
 
     Raises
@@ -35,12 +48,12 @@ def cross_fitted(gallery: Gallery, probes: Probes, fit: Fit) -> np.ndarray:
         raise NotMeasurable("the windows are not finite")
     gallery_x_NL, probe_x_NL = without_site_means(gallery, probes)
     scores = np.zeros((len(probes.site_Q), len(gallery.site_G)))
-    for fold in np.unique(probes.fold_Q):
-        project = fit(gallery_x_NL, gallery.entry_N, gallery.fold_G[gallery.entry_N] != fold)
-        chosen = probes.fold_Q == fold
+    for fold in np.unique(folds.fold_Q):
+        project = fit(gallery_x_NL, gallery.entry_N, folds.fold_G[gallery.entry_N] != fold)
+        chosen = folds.fold_Q == fold
         rows = chosen[probes.query_N]
         query_N = (np.cumsum(chosen) - 1)[probes.query_N[rows]]
-        part = Probes(probes.x_NL[rows], query_N, probes.site_Q[chosen], probes.fold_Q[chosen])
+        part = Probes(probes.x_NL[rows], query_N, probes.site_Q[chosen])
         scores[chosen] = match(project(gallery_x_NL), project(probe_x_NL[rows]), gallery, part)
     return scores
 

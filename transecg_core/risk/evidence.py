@@ -81,6 +81,7 @@ def gather(ctx: AuditContext, case: Case, attacks: tuple[Attack, ...]) -> Eviden
     made: dict[str, Callable[[], Any]] = {
         "gallery": lambda: case.gallery,
         "probes": lambda: case.probes,
+        "folds": lambda: case.folds,
         "delineation": lambda: case.delineation,
         "recordings": lambda: recordings_of(ctx, case),
         "attributes": lambda: attributes_of(ctx, case),

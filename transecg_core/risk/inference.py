@@ -183,9 +183,9 @@ def _votes(attack: Inference, evidence: Evidence, asked: _Asked, encoder: _Once)
     case, gallery, classes = evidence.case, evidence.case.gallery, len(asked.names)
     queries = len(case.probes.site_Q)
     score_UC = np.zeros((queries + len(gallery.site_G), classes))
-    fold_U = np.concatenate([case.probes.fold_Q, gallery.fold_G])
-    for fold in np.unique(gallery.fold_G[asked.code_G != MISSING]):
-        hidden_G = np.where(gallery.fold_G == fold, MISSING, asked.code_G)
+    fold_U = np.concatenate([case.folds.fold_Q, case.folds.fold_G])
+    for fold in np.unique(case.folds.fold_G[asked.code_G != MISSING]):
+        hidden_G = np.where(case.folds.fold_G == fold, MISSING, asked.code_G)
         given: dict[str, Any] = {"released-model": encoder, "known-labels": KnownLabels(hidden_G, classes)}
         held = ChainMap(given, evidence.held)  # type: ignore[arg-type]
         score_UC[fold_U == fold] = attack.run(Given(attack.artefacts, held))[fold_U == fold]

@@ -209,7 +209,7 @@ class _Judged:
         self, score_K: np.ndarray, known_K: np.ndarray, person_K: np.ndarray, share: float | None
     ) -> np.ndarray:
         """Return each query's threshold (K,), set on the people of the other folds."""
-        fold_K = self.evidence.case.probes.fold_Q[self.asked_Q]
+        fold_K = self.evidence.case.folds.fold_Q[self.asked_Q]
         weight_K = 1.0 / np.bincount(person_K)[person_K]
         threshold_K = np.empty(len(score_K))
         for fold in np.unique(fold_K):

@@ -42,9 +42,10 @@ def world(held: Mapping[str, Any], keep_G: np.ndarray) -> Mapping[str, Any]:
             record_N,
             gallery.site_N[kept_N],
             gallery.site_G[keep_G],
-            gallery.fold_G[keep_G],
         )
     }
+    if "folds" in held:
+        less["folds"] = replace(held["folds"], fold_G=held["folds"].fold_G[keep_G])
     if "recordings" in held:
         told: Recordings = held["recordings"]
         rr_R = tuple(told.rr_R[r] for r in record_R)

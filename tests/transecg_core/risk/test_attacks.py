@@ -25,10 +25,11 @@ def held(context):
     return case, {
         "gallery": case.gallery,
         "probes": case.probes,
+        "folds": case.folds,
         "delineation": case.delineation,
         "recordings": recordings_of(context, case),
         "known-labels": KnownLabels(
-            np.where(case.gallery.fold_G == 0, MISSING, np.arange(len(case.gallery.fold_G)) % 2), 2
+            np.where(case.folds.fold_G == 0, MISSING, np.arange(len(case.folds.fold_G)) % 2), 2
         ),
         "attributes": attributes_of(context, case),
         "public": public_people(),
@@ -88,7 +89,7 @@ def test_pca_lda_is_fitted_on_other_people_only(fakes, monkeypatch):
     pca_lda.PCA_LDA.run(Given(pca_lda.PCA_LDA.artefacts, everything))
     assert len(seen) == FOLDS
     for fold, people in enumerate(seen):
-        assert people.isdisjoint(case.person_Q[case.probes.fold_Q == fold])
+        assert people.isdisjoint(case.person_Q[case.folds.fold_Q == fold])
         assert len(people) > 10
 
 

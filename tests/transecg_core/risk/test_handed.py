@@ -120,6 +120,24 @@ def test_no_seed_no_coin_and_no_others_update_by_any_public_name(attack: Attack,
     )  # the server's, and declared
 
 
+FITTED = {"pca", "pca-lda"}
+"""Attacks that fit something to the gallery, and leave a query's fold out."""
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_only_attacks_that_fit_know_who_is_in_another_fold(attack: Attack, evidence: Evidence) -> None:
+    folds = evidence.case.folds
+    assert len(np.unique(folds.fold_Q)) > 1
+    told = [
+        path
+        for path, value in found_in(attack, handed(attack, evidence))
+        if isinstance(value, np.ndarray)
+        and any(np.array_equal(value, own) for own in (folds.fold_Q, folds.fold_G))
+    ]
+    assert ("folds" in attack.artefacts) == (attack.name in FITTED)
+    assert bool(told) == (attack.name in FITTED)
+
+
 def test_what_must_not_be_handed_would_be_found(evidence: Evidence) -> None:
     ctx, case = evidence.ctx, evidence.case
     assert ctx.observed is not None

@@ -24,8 +24,8 @@ def pair(people: int, dims: int, noise: float, seed: int) -> tuple[np.ndarray, n
     query = np.repeat(np.arange(people), 2)
     z, p = (truth[who] + noise * rng.normal(size=(len(who), dims)) for who in (entry, query))
     site = np.arange(people) % 2
-    gallery = Gallery(z, entry, np.repeat(np.arange(people * 2), 2), site[entry], site, site)
-    return z, p, gallery, Probes(p, query, site, site)
+    gallery = Gallery(z, entry, np.repeat(np.arange(people * 2), 2), site[entry], site)
+    return z, p, gallery, Probes(p, query, site)
 
 
 def test_perfect_useless_and_tied_embeddings():

@@ -110,7 +110,7 @@ def test_thresholds_come_from_people_of_other_folds(fakes, monkeypatch):
     assert max(sizes) <= int(np.ceil(112 / 2 * 3 / 4)) + 8
     # A score that only one fold's people reach moves no threshold of that fold.
     subject = judged._Judged(OPEN_WORLD, gather(context, case, (OPEN_WORLD,)), "other-record", None, None)
-    fold_K = case.probes.fold_Q[subject.asked_Q]
+    fold_K = case.folds.fold_Q[subject.asked_Q]
     rng = np.random.default_rng(0)
     score_K, known_K, person_K = (
         rng.normal(size=len(fold_K)),

@@ -50,7 +50,12 @@ def rank1(context, name: str) -> float:
 
 def held(context):
     case = build_case(context)
-    return {"gallery": case.gallery, "probes": case.probes, "delineation": case.delineation}
+    return {
+        "gallery": case.gallery,
+        "probes": case.probes,
+        "folds": case.folds,
+        "delineation": case.delineation,
+    }
 
 
 @pytest.mark.parametrize("name", ["pca", "fiducial"])
@@ -95,7 +100,7 @@ def test_components_are_fitted_on_other_people_only(fakes, monkeypatch):
     PCA.run(Given(PCA.artefacts, held(context)))
     assert len(seen) == FOLDS
     for fold, people in enumerate(seen):
-        assert people.isdisjoint(case.person_Q[case.probes.fold_Q == fold])
+        assert people.isdisjoint(case.person_Q[case.folds.fold_Q == fold])
 
 
 @pytest.mark.parametrize("value", [1.0, np.nan], ids=["identical", "not finite"])

@@ -38,8 +38,8 @@ def _run(given: Given) -> np.ndarray:
         own_R, own_Q = site_R == site, probes.site_Q == site
         standard = _standard(enrolled[own_R], entry_R[own_R])
         enrolled_z[own_R], asked_z[own_Q] = standard(enrolled[own_R]), standard(asked[own_Q])
-    by_record = Gallery(enrolled_z, entry_R, records, site_R, gallery.site_G, gallery.fold_G)
-    by_query = Probes(asked_z, np.arange(len(asked)), probes.site_Q, probes.fold_Q)
+    by_record = Gallery(enrolled_z, entry_R, records, site_R, gallery.site_G)
+    by_query = Probes(asked_z, np.arange(len(asked)), probes.site_Q)
     return match(enrolled_z, asked_z, by_record, by_query)
 
 

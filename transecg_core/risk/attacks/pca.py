@@ -15,7 +15,7 @@ MIN_FIT_PEOPLE = 5
 
 
 def _run(given: Given) -> np.ndarray:
-    return cross_fitted(given.gallery, given.probes, _fit)
+    return cross_fitted(given.gallery, given.probes, given.folds, _fit)
 
 
 def _fit(x_NL: np.ndarray, entry_N: np.ndarray, use_N: np.ndarray) -> Projection:
@@ -34,7 +34,7 @@ PCA = Attack(
     kind="A",
     observer=ANYBODY,
     auxiliary_data=f"{GALLERY_WORDS}; the components are fitted on gallery records of other people, without names",
-    artefacts=("gallery", "probes"),
+    artefacts=("gallery", "probes", "folds"),
     measure="linkage",
     run=_run,
 )

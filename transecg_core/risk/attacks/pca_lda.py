@@ -17,7 +17,7 @@ MIN_FIT_PEOPLE = 5
 
 
 def _run(given: Given) -> np.ndarray:
-    return cross_fitted(given.gallery, given.probes, _fit)
+    return cross_fitted(given.gallery, given.probes, given.folds, _fit)
 
 
 class _Projection:
@@ -53,7 +53,7 @@ PCA_LDA = Attack(
     kind="A",
     observer=ANYBODY,
     auxiliary_data=f"{GALLERY_WORDS}; the projection is fitted on gallery records of other people",
-    artefacts=("gallery", "probes"),
+    artefacts=("gallery", "probes", "folds"),
     measure="linkage",
     run=_run,
 )
