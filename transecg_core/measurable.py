@@ -11,7 +11,7 @@ from transecg_core.cohorts.schema import SiteSource
 from transecg_core.config import parse
 from transecg_core.errors import UserError
 from transecg_core.risk.estimate import MIN_PEOPLE
-from transecg_core.risk.membership import MIN_CONTROLS
+from transecg_core.risk.thresholds import MIN_CONTROLS
 from transecg_core.signals.schema import Windows
 from transecg_core.sites import split_site
 from transecg_core.splits.protocols import PROTOCOLS, split

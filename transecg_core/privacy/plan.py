@@ -37,7 +37,7 @@ from transecg_core.privacy.account import guaranteed, planned_mechanism, samplin
 from transecg_core.privacy.accounting import epsilon, participant_account
 from transecg_core.privacy.ceilings import ceiling
 from transecg_core.risk.estimate import MIN_PEOPLE
-from transecg_core.risk.membership import FPR, MIN_CONTROLS
+from transecg_core.risk.thresholds import FPR, MIN_CONTROLS
 from transecg_core.sites import applied, participant_slots, public_counts
 
 POWER = 0.8

@@ -91,13 +91,15 @@ def rows_of(
 class Figure:
     """An estimate with its no-training control and what to say about it.
 
-    `fpr` is the false positive rate that a TPR was realised at.
+    `uncovered` is the share of what it is a mean over that no one site's ceiling holds for;
+    `fpr` the false positive rate that a TPR was realised at.
     """
 
     found: Estimate
     control: float
     baseline: float
     notes: tuple[str, ...]
+    uncovered: float
     fpr: float = FPR
 
 
@@ -117,7 +119,7 @@ def _row(
         got = figure(scores, ctx.bootstrap, rng)
     except NotMeasurable as reason:
         return blank(attack, where, str(reason))
-    ceiling, why = ceiling_for(ctx, sites, larger_share(scores.several_T, scores.member_T), where[2], got.fpr)
+    ceiling, why = ceiling_for(ctx, sites, got.uncovered, where[2], got.fpr)
     merged = "people count as another whose recordings they hold; left out if only one of the ids trained"
     warning = f"{duplicates} {merged}" if duplicates else None
     pooled = "a person at two sites counts once" if where[0] == POOLED else None
@@ -184,7 +186,7 @@ def _auc(scores: Scores, bootstrap: int, rng: np.random.Generator) -> Figure:
         f"minus control: {found.value - control:+.3f} [{low:+.3f}, {high:+.3f}]",
         "pairs within a site",
     )
-    return Figure(found, control, 0.5, notes)
+    return Figure(found, control, 0.5, notes, pair_share(scores))
 
 
 def larger_share(several_T: np.ndarray, member_T: np.ndarray) -> float:
@@ -194,6 +196,20 @@ def larger_share(several_T: np.ndarray, member_T: np.ndarray) -> float:
     """
     groups = [several_T[member_T], several_T[~member_T]]
     return max((float(group.mean()) for group in groups if len(group)), default=0.0)
+
+
+def pair_share(scores: Scores) -> float:
+    """Return the mean over sites of `larger_share`, each weighed by its pairs, as it weighs in an AUC.
+
+    A site's ceiling on the AUC is concave in its share u, 1 - (1 - u)^2 (1 - AUC_0), so the
+    ceiling at the mean share is no less than the mean of the sites' ceilings.
+    """
+    pairs, shared = 0, 0.0
+    for site in np.unique(scores.site_T):
+        own = scores.of(scores.site_T == site)
+        count = int(own.member_T.sum()) * int((~own.member_T).sum())
+        pairs, shared = pairs + count, shared + count * larger_share(own.several_T, own.member_T)
+    return shared / pairs if pairs else 0.0
 
 
 def ceiling_for(
@@ -236,7 +252,8 @@ def _tpr(scores: Scores, bootstrap: int, rng: np.random.Generator) -> Figure:
         f"realised FPR {rate:.3f}",
         "scores relative to the site's median control of the first half",
     )
-    return Figure(estimate, float(fresh_ST[:, members].mean()), FPR, notes, rate)
+    shared = larger_share(scores.several_T, members)
+    return Figure(estimate, float(fresh_ST[:, members].mean()), FPR, notes, shared, rate)
 
 
 def _few_controls(found: int, usable: int) -> str:

@@ -31,6 +31,7 @@ from transecg_core.risk.membership import (
     ceiling_for,
     larger_share,
     no_controls,
+    pair_share,
     rows_of,
     scores_of,
 )
@@ -137,13 +138,6 @@ class Everybody:
         """Return how many people have a usable score on some model."""
         return len(np.unique(self.case.person_T[self.usable_KT.any(axis=0)]))
 
-    def uncovered(self) -> float:
-        """Return the largest share of people at several sites among any model's members or controls."""
-        shares = [
-            larger_share(own.several_T, own.member_T) for own in map(self.scores, range(len(self.trained_KT)))
-        ]
-        return max(shares, default=0.0)
-
 
 def _row(
     attack: Attack, ctx: AuditContext, where: tuple[str, str, str], sites: tuple[str, ...], own: Everybody
@@ -153,7 +147,7 @@ def _row(
         got = (_auc if where[2] == "AUC" else _tpr)(own, ctx.bootstrap, rng)
     except NotMeasurable as reason:
         return blank(attack, where, str(reason))
-    ceiling, why = ceiling_for(ctx, sites, own.uncovered(), where[2], got.fpr)
+    ceiling, why = ceiling_for(ctx, sites, got.uncovered, where[2], got.fpr)
     members = own.usable_KT & (own.member_KT == 1.0)
     notes = (
         f"{len(own.trained_KT)} audit models, each attacked with the others as references",
@@ -224,13 +218,14 @@ def _auc(own: Everybody, bootstrap: int, rng: np.random.Generator) -> Figure:
     less, more = percentile(draws - others)
     said = f"minus control: {value - control:+.3f} [{less:+.3f}, {more:+.3f}]"
     found = Estimate(value, (min(low, value), max(high, value)), people)
-    return Figure(found, control, 0.5, (said, "pairs within a site"))
+    uncovered = max(pair_share(own.scores(k)) for k in range(len(own.trained_KT)))
+    return Figure(found, control, 0.5, (said, "pairs within a site"), uncovered)
 
 
 def _tpr(own: Everybody, bootstrap: int, rng: np.random.Generator) -> Figure:
     """Estimate the mean TPR at 5 % FPR; each model's thresholds come from controls that are not tested."""
     seed = int(rng.integers(2**62))
-    hits, fresh, rates, few = [], [], [], 0
+    hits, fresh, rates, shares, few = [], [], [], [], 0
     for k in range(len(own.trained_KT)):
         scores = own.scores(k)
         keep = halvable(scores)
@@ -242,6 +237,7 @@ def _tpr(own: Everybody, bootstrap: int, rng: np.random.Generator) -> Figure:
         hit_ST = half_threshold_hits(scores.trained_T, scores, np.random.default_rng(seed))
         base_ST = half_threshold_hits(scores.fresh_T, scores, np.random.default_rng(seed))
         rates.append(np.nanmean(hit_ST[:, ~members]))
+        shares.append(larger_share(scores.several_T, members))
         hits.append(_of_members(hit_ST, members, at, own.trained_KT.shape[1]))
         fresh.append(base_ST[:, members].sum(axis=1).mean())
     if len(hits) <= few:
@@ -264,7 +260,7 @@ def _tpr(own: Everybody, bootstrap: int, rng: np.random.Generator) -> Figure:
     )
     control = float(np.sum(fresh) / there_KT.sum())
     found = Estimate(value, (min(low, value), max(high, value)), people)
-    return Figure(found, control, FPR, tuple(filter(None, said)), float(np.mean(rates)))
+    return Figure(found, control, FPR, tuple(filter(None, said)), max(shares), float(np.mean(rates)))
 
 
 def _of_members(hit_ST: np.ndarray, members: np.ndarray, at: np.ndarray, count: int) -> np.ndarray:

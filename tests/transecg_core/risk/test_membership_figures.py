@@ -10,7 +10,8 @@ import pytest
 from transecg_core.privacy.ceilings import CeilingCurve
 from transecg_core.risk.audit import audit
 from transecg_core.risk.ceilings import combined_ceiling
-from transecg_core.risk.membership import TPR_METRIC, Scores, ceiling_for, larger_share
+from transecg_core.risk.estimate import auc
+from transecg_core.risk.membership import TPR_METRIC, Scores, ceiling_for, larger_share, pair_share, wins_of
 from transecg_core.risk.thresholds import half_threshold_hits
 
 
@@ -129,3 +130,17 @@ def test_the_ceiling_uses_the_group_with_more_people_at_two_sites():
     assert larger_share(several, ~member) == 1.0
     assert larger_share(several[:4], member[:4]) == 0.25
     assert larger_share(several[:0], member[:0]) == 0.0
+
+
+def test_a_pooled_auc_s_ceiling_weighs_sites_by_their_pairs():
+    """20 people at two sites hold 100 of 116 pairs, and no more than 20 of 36 people."""
+    site = np.repeat(np.arange(5), [20, 4, 4, 4, 4])
+    member = np.arange(36) % 2 == 0
+    people = Scores(np.where(member & (site == 0), 1.0, 0.0), np.zeros(36), site, member, site == 0)
+    assert larger_share(people.several_T, people.member_T) == pytest.approx(20 / 36)
+    assert pair_share(people) == pytest.approx(100 / 116)
+    found = auc(wins_of(people.trained_T, people))  # told for certain at the first site, chance elsewhere
+    by_people, by_pairs = (combined_ceiling([curve(0.01)], share).auc() for share in (20 / 36, 100 / 116))
+    assert by_people < found < by_pairs
+    assert pair_share(people.of(site == 0)) == 1.0
+    assert pair_share(people.of(member)) == 0.0
