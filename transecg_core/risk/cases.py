@@ -32,6 +32,9 @@ class People:
         bool; a person trained on under some of their ids only is neither.
     sites_C
         Number of sites at which the person is present.
+    units_C
+        Number of training units (a declared person at a site) that may hold something of the person: more
+        than the sites where two undeclared ids turned out to be one person, or a recording has two owners.
     fold_C
         Cross-fitting fold.
     """
@@ -40,6 +43,7 @@ class People:
     member_C: np.ndarray
     control_C: np.ndarray
     sites_C: np.ndarray
+    units_C: np.ndarray
     fold_C: np.ndarray
 
 
@@ -90,6 +94,7 @@ def people_of(ctx: AuditContext) -> People:
             trained.setdefault(person, []).append(bool(member))
             sites.setdefault(person, set()).add(site.name)
     names = tuple(sorted(trained))
+    units = ctx.duplicates.units if ctx.duplicates is not None else {}
     order = sorted(range(len(names)), key=lambda c: hashlib.sha256(names[c].encode()).digest())
     fold_C = np.empty(len(names), dtype=np.int64)
     fold_C[order] = np.arange(len(names)) % FOLDS
@@ -98,6 +103,7 @@ def people_of(ctx: AuditContext) -> People:
         np.array([all(trained[name]) for name in names], dtype=bool),
         np.array([not any(trained[name]) for name in names], dtype=bool),
         np.array([len(sites[name]) for name in names], dtype=np.int64),
+        np.array([units.get(name, len(sites[name])) for name in names], dtype=np.int64),
         fold_C,
     )
 

@@ -17,7 +17,7 @@ def combined_ceiling(curves: Sequence[CeilingCurve], uncovered: float) -> Ceilin
 
     Per person TPR <= g(FPR) with g concave; averaged over people the same holds with the
     concave hull of the sites' curves. For a share `uncovered` of people (present at two
-    sites, whose exposure is the composition of both) nothing is assumed: they may be
+    sites, or trained on under two ids, whose exposure is the composition of both) nothing is assumed: they may be
     detected always and use no false positives, which leaves
     ``(1 - u) g(FPR / (1 - u)) + u``.
 

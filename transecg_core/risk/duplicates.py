@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
 import numpy as np
@@ -45,6 +45,9 @@ class Duplicates:
         People who were counted as another one.
     records_left_out
         Records of people who share them and stay apart.
+    units
+        Canonical person -> training units (a declared person at a site) that may hold something of theirs:
+        each is clipped and accounted for on its own.
     """
 
     pairs: tuple[DuplicatePair, ...]
@@ -55,6 +58,7 @@ class Duplicates:
     probes_left_out: int
     merged: int
     records_left_out: int
+    units: Mapping[str, int] = field(default_factory=dict)
 
 
 _PER_WINDOW = tuple(field.name for field in fields(Windows) if field.name.endswith(("_N", "_NL")))
@@ -92,9 +96,8 @@ def resolve_duplicates(ctx: AuditContext) -> AuditContext:
         for site, split in zip(kept, splits, strict=True)
     )
     refuse_copies([(site.name, site.windows, site.split) for site in sites], pairs)
-    return replace(
-        ctx, sites=sites, duplicates=_counted(pairs, declared, left_out, len(same), len(contested))
-    )
+    found = _counted(pairs, declared, left_out, len(same), len(contested))
+    return replace(ctx, sites=sites, duplicates=replace(found, units=_units(declared, waveforms, same)))
 
 
 def _owners(pair: DuplicatePair) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -154,6 +157,20 @@ def _one_person(
             if first != second:
                 same[second] = first
     return same
+
+
+def _units(
+    declared: Mapping[tuple[str, str], str], waveforms: Sequence[Sequence[Record]], same: Mapping[str, str]
+) -> dict[str, int]:
+    """Return how many training units hold something of each canonical person, their own or a copy of theirs."""
+    held: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for (site, _), person in declared.items():
+        held[_root(same, person)].add((site, person))
+    for waveform in waveforms:
+        owners = {(site, declared[site, local]) for site, local, _ in waveform}
+        for _, person in owners:
+            held[_root(same, person)] |= owners
+    return {person: len(units) for person, units in held.items()}
 
 
 def _without(site: AuditSite, contested: frozenset[Record]) -> AuditSite:

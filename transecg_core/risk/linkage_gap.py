@@ -43,7 +43,7 @@ def linkage_gap_row(attack: Attack, question: Question) -> RiskRow:
     fresh = outcomes.get("random-init")
     control = None if fresh is None else _gap(fresh.rank1_P - floor_P, member_P, control_P)
     pooled = problem.site == POOLED
-    shared = larger_share(question.case.people.sites_C[problem.person_P] > 1, member_P)
+    shared = larger_share(question.case.people.units_C[problem.person_P] > 1, member_P)
     ceiling, why = ceiling_for(ctx, question.case.site_names if pooled else (problem.site,), shared, METRIC)
     notes = (
         f"raw gap {_gap(rank1_P, member_P, control_P):+.3f}",

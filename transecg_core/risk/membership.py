@@ -141,7 +141,7 @@ def scores_of(case: Case, trained_T: np.ndarray, fresh_T: np.ndarray) -> Scores:
     member_T, control_T = people.member_C[case.person_T], people.control_C[case.person_T]
     usable_T = np.isfinite(trained_T) & np.isfinite(fresh_T) & (member_T | control_T)
     blind = np.where(usable_T, 0.0, np.nan)
-    several_T = people.sites_C[case.person_T] > 1
+    several_T = people.units_C[case.person_T] > 1
     return Scores(trained_T + blind, fresh_T + blind, case.targets.site_T, member_T, several_T)
 
 
@@ -190,7 +190,7 @@ def _auc(scores: Scores, bootstrap: int, rng: np.random.Generator) -> Figure:
 
 
 def larger_share(several_T: np.ndarray, member_T: np.ndarray) -> float:
-    """Return the larger of the members' and the controls' share of people at several sites.
+    """Return the larger of the members' and the controls' share of people in several training units.
 
     The ceiling grows with that share, so the larger one holds for both.
     """
@@ -226,9 +226,13 @@ def ceiling_for(
         return None, f"no ceiling: {', '.join(missing)} trained without a guarantee"
     curve = combined_ceiling([ctx.ceilings[site] for site in sites], uncovered)
     if curve is None:
-        return None, "no ceiling: everybody here is at two sites"
+        return None, "no ceiling: everybody here is at two sites or trained under two ids"
     value = {"AUC": curve.auc, TPR_METRIC: lambda: curve.tpr_at(max(FPR, fpr))}.get(metric, curve.advantage)()
-    why = f"ceiling assumes nothing about the {uncovered:.0%} at two sites" if uncovered else None
+    why = (
+        f"ceiling assumes nothing about the {uncovered:.0%} at two sites or trained under two ids"
+        if uncovered
+        else None
+    )
     return min(1.0, value), why
 
 

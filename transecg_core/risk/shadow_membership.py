@@ -129,7 +129,7 @@ class Everybody:
 
     def scores(self, k: int) -> Scores:
         """Return one model's usable scores as `membership` takes them."""
-        several_T = self.case.people.sites_C[self.case.person_T] > 1
+        several_T = self.case.people.units_C[self.case.person_T] > 1
         site_T, member_T = self.case.targets.site_T, self.member_KT[k] == 1.0
         found = Scores(self.trained_KT[k], self.fresh_KT[k], site_T, member_T, several_T)
         return found.of(self.usable_KT[k])

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from transecg_core.privacy.ceilings import CeilingCurve
 from transecg_core.risk.audit import audit
 from transecg_core.risk.cases import build_case
 from transecg_core.risk.context import AuditContext
@@ -83,6 +84,40 @@ def test_one_person_under_two_coins_is_neither_member_nor_control(fakes) -> None
     assert not ctx.judged_on()[0][control]  # its recording trained under the other id
     note = next(r.notes for r in audit(ctx).rows if r.name == "embedding-consistency" and r.metric == "AUC")
     assert "1 people count as another whose recordings they hold" in note
+
+
+def test_every_training_unit_that_holds_somebody_s_recording_is_counted(plain) -> None:
+    """Each was clipped and accounted for on its own: no one unit's ceiling holds for them together."""
+
+    def units(*copies) -> dict[str, int]:
+        people = build_case(resolve_duplicates(copied(plain, *copies))).people
+        return {name: int(n) for name, n in zip(people.names, people.units_C, strict=True) if n > 1}
+
+    assert units() == {}
+    assert units(*whole(1, 2)) == {"s0/p1": 2}
+    assert units(*whole(1, 2, 0, 1)) == {"s0/p1": 2}
+    assert units(*whole(1, 2), *whole(1, 3, 0, 1)) == {"s0/p1": 3, "s0/p2": 3, "s1/p3": 3}  # three stay apart
+    assert units(((0, 2), (0, 4))) == {"s0/p1": 2, "s0/p2": 2}  # one recording of two: they stay apart
+    assert units(((0, 2), (0, 3))) == {}  # within one id
+    one = replace(plain, sites=tuple(
+        replace(site, person_P=("a", "a", *site.person_P[2:])) for site in plain.sites
+    ))  # fmt: skip
+    people = build_case(resolve_duplicates(one)).people
+    assert people.units_C[people.names.index("a")] == 2  # declared: one unit a site
+
+
+def test_a_person_of_two_ids_of_one_site_is_under_no_ceiling(fakes) -> None:
+    fpr = np.linspace(0, 1, 201)
+    free = CeilingCurve(fpr, fpr)  # nothing can be told of anybody in one unit
+    plain = fakes.build(fakes.recipe(sites=1, people=24), ceilings={"s0": free})
+    members = np.flatnonzero(plain.sites[0].member_P)
+    for copies, share in (((), 0.0), (whole(*map(int, members[:2])), 2 / len(members))):
+        ctx = resolve_duplicates(copied(plain, *copies))
+        rows = [r for r in audit(ctx).rows if r.ceiling is not None and r.site == "s0" and r.metric == "AUC"]
+        assert {row.name for row in rows} >= {"embedding-consistency"}
+        for row in rows:
+            assert row.ceiling == pytest.approx(1 - 0.5 * (1 - share) ** 2, abs=6e-3)
+            assert ("two ids" in row.notes) == (share > 0)
 
 
 def test_what_trains_is_the_same_whatever_was_found(plain) -> None:

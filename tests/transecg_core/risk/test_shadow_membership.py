@@ -157,7 +157,7 @@ def left_out(score_KT: np.ndarray, in_KT: np.ndarray, site_T: np.ndarray, others
 
 
 def everybody(score_KT: np.ndarray, in_KT: np.ndarray, site_T: np.ndarray) -> Everybody:
-    people = SimpleNamespace(sites_C=np.ones(len(site_T), dtype=int))
+    people = SimpleNamespace(units_C=np.ones(len(site_T), dtype=int))
     case = SimpleNamespace(
         targets=SimpleNamespace(site_T=site_T), person_T=np.arange(len(site_T)), people=people
     )
