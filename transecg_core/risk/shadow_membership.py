@@ -91,10 +91,13 @@ def leave_one_out(attack: Attack, held: Mapping[str, Any], known: References) ->
 
 def _released(attack: Attack, ctx: AuditContext, case: Case, held: Mapping[str, Any]) -> list[RiskRow]:
     """Return the rows of the released model, with all audit models as references."""
-    trained_T = attack.run(Given(attack.artefacts, held))
     start = held["architecture" if ctx.start_model is None else "start"]
     fresh = ChainMap({"released-model": start, "audit-models": held["audit-starts"]}, held)  # type: ignore[arg-type]
-    scores = scores_of(case, trained_T, attack.run(Given(attack.artefacts, fresh)))
+    try:
+        trained_T, fresh_T = (attack.run(Given(attack.artefacts, own)) for own in (held, fresh))
+    except NotMeasurable as reason:
+        return [blank(attack, (POOLED, ctx.members_by, metric), str(reason)) for metric in METRICS]
+    scores = scores_of(case, trained_T, fresh_T)
     return rows_of(attack, ctx, case, scores)
 
 

@@ -265,6 +265,18 @@ def test_bad_input_is_a_reason_and_never_a_number(fakes: Any) -> None:
         assert "not finite" in rows[0].notes
 
 
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: a.name)
+def test_a_released_model_that_is_not_finite_leaves_the_recipe_s_rows(fakes: Any, attack: Attack) -> None:
+    broken = fakes.model(fakes.reader(broken=True))
+    found = shadow_membership(attack, evidence(fakes, 0.5, model=broken))
+    assert row(found, LEAVE_ONE_OUT).main is not None
+    rest = [r for r in found.rows if r.protocol != LEAVE_ONE_OUT]
+    assert [(r.site, r.protocol, r.metric, r.main) for r in rest] == [
+        (POOLED, "independent-coins", "AUC", None), (POOLED, "independent-coins", TPR_METRIC, None)
+    ]  # fmt: skip
+    assert all("not finite" in r.notes for r in rest)
+
+
 def test_models_that_are_all_alike_tell_nothing(fakes: Any) -> None:
     """A pretrained start is the same for every model: the control arm must then be chance, not noise."""
     given = evidence(fakes, 0.5)
