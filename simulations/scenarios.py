@@ -95,20 +95,20 @@ _OF_PEOPLE = {
 _IN_T = planted.planted(Plant("T", strength_mv=0.08))
 
 
-def _wave(name: str, carrier: Any, **more: str) -> Scenario:
+def _wave(name: str, carrier: Any, strength_mv: float, more: Mapping[str, str] = _OF_TRAINING) -> Scenario:
     return Scenario(
         name,
         f"the same heart for everybody, but for the shape of the {carrier} {'complex' if carrier == 'QRS' else 'wave'}",
-        planted.planted(Plant(carrier, strength_mv=0.08)),
+        planted.planted(Plant(carrier, strength_mv=strength_mv)),
         _ONE_HEART - set(more),
-        {**_OF_TRAINING, **more},
+        more,
     )
 
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType({s.name: s for s in (
-    _wave("identity-p", "P", **{"identity elsewhere": _NO_LEAD}),
-    _wave("identity-qrs", "QRS"),
-    _wave("identity-t", "T"),
+    _wave("identity-p", "P", 0.08, {**_OF_TRAINING, "identity elsewhere": _NO_LEAD}),
+    _wave("identity-qrs", "QRS", 0.12),
+    _wave("identity-t", "T", 0.08),
     Scenario(
         "device", "the same heart for everybody; each person's own recorder rings",
         planted.planted(Plant("device")), _ONE_HEART | {"noise"},

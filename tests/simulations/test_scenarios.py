@@ -307,6 +307,8 @@ def test_a_wrong_estimator_is_status_1_and_named(transecg, monkeypatch):
 # The real thing
 
 QUIET = ("none", "trained-elsewhere")
+SEEDS = {"labels-in-t": 5}
+"""Where one seed's few dozen people don't always show what is there."""
 
 
 @pytest.mark.audit
@@ -314,7 +316,7 @@ QUIET = ("none", "trained-elsewhere")
 def test_every_estimator_recovers_what_was_planted(name):
     """One seed can't accuse anybody of a false alarm: silence is judged over seeds below."""
     one = SCENARIOS[name]
-    found = judge(one, [one.play(0).rows])
+    found = judge(one, [one.play(seed).rows for seed in range(SEEDS.get(name, 1))])
     wrong = [j for j in found if j.passed is False]
     assert not wrong, table(one, wrong)
     assert any(j.passed for j in found)
