@@ -38,7 +38,7 @@ def inversion(attack: Attack, evidence: Evidence) -> Findings:
         like_RSG = attack.run(Given(attack.artefacts, evidence.held))
     except NotMeasurable as reason:
         return Findings([blank(attack, (POOLED, ctx.members_by, m), str(reason)) for m in (*METRICS, NAMED)])
-    own_GR, other_GR = arms(like_RSG, case.gallery.site_G)
+    own_GR, other_GR = arms(like_RSG, case.gallery.site_G, case.person_G)
     scores = scores_of(case, mean_of(own_GR), mean_of(other_GR))
     rows = [*rows_of(attack, ctx, case, scores, CONTROL), named_row(attack, ctx, case, like_RSG)]
     seen = ctx.observed.rounds if ctx.observed is not None else ()
@@ -50,17 +50,25 @@ def inversion(attack: Attack, evidence: Evidence) -> Findings:
     return Findings(rows, () if curve is None else (curve,))
 
 
-def arms(like_RSG: np.ndarray, site_G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def arms(like_RSG: np.ndarray, site_G: np.ndarray, person_G: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each person's likeness to what their own site's updates give, and to what the others' give (G, R).
 
+    No site where a person is enrolled counts as another: its update may have been trained on them too.
     Both in units of their spread over the site's people, so that rounds weigh alike.
     """
     entries, rounds = np.arange(len(site_G)), len(like_RSG)
     own_GR = like_RSG[:, site_G, entries].T
     others_RSG = like_RSG.copy()
-    others_RSG[:, site_G, entries] = np.nan
+    others_RSG[:, _at_home(site_G, person_G, like_RSG.shape[1]).T] = np.nan
     other_GR = np.stack([mean_of(others_RSG[r].T) for r in range(rounds)], axis=1)
     return comparable(own_GR, site_G), comparable(other_GR, site_G)
+
+
+def _at_home(site_G: np.ndarray, person_G: np.ndarray, sites: int) -> np.ndarray:
+    """Return at which sites each entry's person is enrolled, under any id: bool (G, S)."""
+    home_CS = np.zeros((int(person_G.max(initial=-1)) + 1, sites), dtype=bool)
+    home_CS[person_G, site_G] = True
+    return np.asarray(home_CS[person_G])
 
 
 @dataclass(frozen=True)
@@ -99,21 +107,26 @@ def named_row(attack: Attack, ctx: AuditContext, case: Case, like_RSG: np.ndarra
 
 
 def named(case: Case, like_RSG: np.ndarray, own: bool) -> _Named:
-    """Return the people of each site whom its own updates, or the other sites', name."""
-    people, hits, chances = case.people, [], []
+    """Return the people whom their site's own updates, or the other sites', name; once, however many sites do.
+
+    The others' updates are asked about people of one site only: they may have been trained on the rest.
+    """
+    people, chances = case.people, dict[int, list[float]]()
     site_G, person_G = case.gallery.site_G, case.person_G
     usable_G = people.member_C[person_G] | people.control_C[person_G]
+    if not own:
+        usable_G &= _at_home(site_G, person_G, like_RSG.shape[1]).sum(axis=1) == 1
     for site in range(like_RSG.shape[1]):
         at = np.flatnonzero((site_G == site) & usable_G)
         sources = [s for s in range(like_RSG.shape[1]) if (s == site) == own]
-        like_UK = like_RSG[:, sources][:, :, at].reshape(-1, len(at))
-        if not len(at) or not len(like_UK):
+        if not len(at) or not sources:
             continue
+        like_UK = like_RSG[:, sources][:, :, at].reshape(-1, len(at))
         best = at[like_UK[np.isfinite(like_UK).all(axis=1)].argmax(axis=1)]
-        member = people.member_C[np.unique(person_G[best])]
-        hits.append(member)
-        chances += [float(people.member_C[person_G[at]].mean())] * len(member)
-    return _Named(np.concatenate(hits) if hits else np.empty(0, dtype=bool), float(np.mean(chances or [0.0])))
+        for person in np.unique(person_G[best]).tolist():
+            chances.setdefault(person, []).append(float(people.member_C[person_G[at]].mean()))
+    chance = float(np.mean([np.mean(own) for own in chances.values()])) if chances else 0.0
+    return _Named(people.member_C[np.array(sorted(chances), dtype=np.int64)], chance)
 
 
 def _at_the_site(case: Case, like_RSG: np.ndarray) -> str:

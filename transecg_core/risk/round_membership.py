@@ -18,12 +18,12 @@ from transecg_core.risk.evidence import Evidence
 from transecg_core.risk.findings import Curve, Findings
 from transecg_core.risk.membership import METRICS, Scores, first_ids, no_controls, rows_of, scores_of, wins_of
 from transecg_core.risk.round_tables import WINDOWS
-from transecg_core.risk.rounds import Arm, GlobalRounds, SiteUpdates, numbers_of
+from transecg_core.risk.rounds import Arm, GlobalRounds, SiteUpdates, caveats, numbers_of
 from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
 from transecg_core.risk.table import blank
 from transecg_core.seeds import seed_for
 
-CONTROL = "on round 1 without their own site: untrained weights, moved by other sites' people"
+CONTROL = "on round 1 without their own site: starting weights, moved by other sites' people"
 ARMS: tuple[Arm, ...] = ("seen", "untrained", "left-out")
 ROUNDS = ("site-updates", "global-rounds")
 """Artefacts that an observer of rounds holds."""
@@ -52,6 +52,7 @@ def round_membership(attack: Attack, evidence: Evidence) -> Findings:
     numbers = _numbers(attack, evidence.held)
     total = ctx.observed.cfg.rounds if ctx.observed is not None else 0
     used = f"rounds {', '.join(map(str, numbers))} of {total}; {WINDOWS} windows a person at most"
+    used = "; ".join((used, *caveats(case.targets.site_T, case.person_T, trained_TR, fresh_TR)))
     rows = rows_of(attack, ctx, case, scores, CONTROL)
     rows = [row if row.main is None else replace(row, notes=f"{row.notes}; {used}") for row in rows]
     rows = [_with_left_out(row, case, scores_of(case, mean_of(trained_TR), mean_of(left_TR))) for row in rows]

@@ -105,10 +105,10 @@ def test_a_frozen_projection_is_the_reason(people) -> None:
 
 def test_arms_leave_the_own_site_out_of_the_control() -> None:
     like_RSG = np.array([[[0.9, 0.1], [0.2, 0.4]]])
-    own_GR, other_GR = arms(np.repeat(like_RSG, 2, axis=2), np.array([0, 0, 1, 1]))
+    own_GR, other_GR = arms(np.repeat(like_RSG, 2, axis=2), np.array([0, 0, 1, 1]), np.arange(4))
     assert own_GR[:, 0] == pytest.approx([np.nan, np.nan, np.nan, np.nan], nan_ok=True)  # alike: no scale
     like_RSG = np.array([[[0.9, 0.1, 0.3, 0.5], [0.2, 0.4, 0.6, 0.8]]])
-    own_GR, other_GR = arms(like_RSG, np.array([0, 0, 1, 1]))
+    own_GR, other_GR = arms(like_RSG, np.array([0, 0, 1, 1]), np.arange(4))
     assert own_GR[:, 0] == pytest.approx([0.9 / 0.4, 0.1 / 0.4, 0.6 / 0.1, 0.8 / 0.1])
     assert other_GR[:, 0] == pytest.approx([0.2 / 0.1, 0.4 / 0.1, 0.3 / 0.1, 0.5 / 0.1])
 

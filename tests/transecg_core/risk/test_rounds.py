@@ -16,9 +16,10 @@ from transecg_core.risk.cases import build_case
 from transecg_core.risk.context import AuditContext, AuditSite
 from transecg_core.risk.evidence import gather
 from transecg_core.risk.findings import Findings
+from transecg_core.risk.inversion_rows import arms, named
 from transecg_core.risk.observed import Observed, RoundSeen, State, evenly, kept_rounds
 from transecg_core.risk.registry import ATTACKS
-from transecg_core.risk.rounds import against_others, comparable
+from transecg_core.risk.rounds import against_others, caveats, comparable
 from transecg_core.training.local import window_losses
 
 MINE = {a.name: a for a in ATTACKS if a.measure in ("round-membership", "inversion", "inversion-study")}
@@ -232,3 +233,47 @@ def test_rounds_are_kept_evenly_within_memory_and_never_in_a_pilot() -> None:
     assert kept_rounds(pilot, weights) == frozenset()
     assert evenly(3, 5) == (0, 1, 2)
     assert evenly(20, 5) == (0, 5, 10, 14, 19)
+
+
+def test_a_site_alone_in_round_1_has_no_control_and_says_so(planted) -> None:
+    first, *others = planted.observed.rounds
+    alone = replace(first, updates={"s0": first.updates["s0"]}, after=first.updates["s0"])
+    ctx = replace(planted, observed=replace(planted.observed, rounds=(alone, *others)))
+    for name in ROUND:
+        rows = run(name, ctx).rows
+        row = pooled(Findings(rows))
+        assert row.n_participants == 32  # s0's own update is no control for its people
+        assert "16 people left out: without their site's, round 1" in row.notes
+    evidence = gather(ctx, build_case(ctx), (MINE["global-losses"],))
+    seen, control = evidence.held["global-rounds"], evidence.held["global-rounds"].instead("untrained")
+    targets = evidence.case.targets
+    own = targets.site_T == 0
+    assert np.isfinite(seen.scores("loss", targets)[own, 0]).all()  # it was there, and trained
+    assert np.isnan(control.scores("loss", targets)[own]).all()
+
+
+def test_people_at_two_sites_are_told_of() -> None:
+    site_T, person_T, seen_TR = np.array([0, 0, 1, 1]), np.array([5, 6, 5, 7]), np.ones((4, 2))
+    assert caveats(site_T, np.arange(4), seen_TR, seen_TR) == ()
+    assert [note[:7] for note in caveats(site_T, person_T, seen_TR, seen_TR)] == ["1 times"]
+
+
+def test_updates_that_trained_on_a_person_are_not_another_sites() -> None:
+    like_RSG = np.random.default_rng(0).normal(size=(2, 3, 6))
+    site_G, person_G = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 0, 2, 3, 4])
+    changed = like_RSG.copy()
+    changed[:, 1, 0] += 100.0  # person 0 is at sites 0 and 1
+    first, second = (arms(like, site_G, person_G)[1] for like in (like_RSG, changed))
+    assert np.array_equal(first, second)
+    changed[:, 2, 0] += 100.0
+    assert not np.array_equal(first, arms(changed, site_G, person_G)[1])
+
+
+def test_a_person_named_at_both_their_sites_is_one_person_named(fakes) -> None:
+    ctx = fakes.build(fakes.recipe(sites=2, people=8, twins=8, windows=2))
+    case = build_case(ctx)
+    like_RSG = np.random.default_rng(0).normal(size=(12, 2, len(case.person_G)))
+    own = named(case, like_RSG, own=True)
+    assert len(own.member_K) == len(np.unique(case.person_G)) == 8
+    assert own.chance == pytest.approx(case.people.member_C.mean())
+    assert len(named(case, like_RSG, own=False).member_K) == 0  # either site may have trained on all of them
