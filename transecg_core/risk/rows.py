@@ -25,7 +25,10 @@ class RiskRow:
         A: the attack on everybody. B: on members. C: telling members from controls (people
         never trained on). None is "not measured", and `notes` says why.
     control
-        A: none. B: the same on people never trained on. C: the same attack on an untrained model.
+        A: none. B: the same on people never trained on. C: the same attack where nothing
+        was trained on the person: on an untrained model; of rounds, on round 1 without their site;
+        of update-inversion, on the other sites' updates; of client-inversion, on the next client's
+        update. `notes` says which.
     baseline
         A and C: the naive guess. B: the untrained encoder on the same people; of a gain over a
         reference, no gain (0).

@@ -67,5 +67,8 @@ ANYBODY = "anyone with the recordings"
 RELEASED_MODEL = "released-model"
 SERVER = "server"
 OTHER_SITE = "other-site"
-GALLERY_WORDS = "identified gallery records of every site's people and an unidentified probe record"
+GALLERY_WORDS = (
+    "identified gallery records of every site's people and, with the site it comes from, "
+    "an unidentified probe record"
+)
 TARGETS_WORDS = "the person's own windows with their labels, and other people's to compare"
