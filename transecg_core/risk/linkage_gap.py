@@ -40,7 +40,8 @@ def linkage_gap_row(attack: Attack, question: Question) -> RiskRow:
     corrected_P = rank1_P - floor_P
     rng = question.rng(attack.name, METRIC)
     gap = difference_of_means(corrected_P[member_P], corrected_P[control_P], ctx.bootstrap, rng)
-    fresh = outcomes.get("random-init")
+    started = "pretrained-start" in outcomes
+    fresh = outcomes.get("pretrained-start" if started else "random-init")
     control = None if fresh is None else _gap(fresh.rank1_P - floor_P, member_P, control_P)
     pooled = problem.site == POOLED
     shared = larger_share(question.case.people.units_C[problem.person_P] > 1, member_P)
@@ -48,7 +49,7 @@ def linkage_gap_row(attack: Attack, question: Question) -> RiskRow:
     notes = (
         f"raw gap {_gap(rank1_P, member_P, control_P):+.3f}",
         f"gap of {floor} on the same people {_gap(floor_P, member_P, control_P):+.3f} (taken off)",
-        "control: the untrained encoder in the same place",
+        f"control: the {'pretrained start' if started else 'untrained encoder'} in the same place",
         f"{int(member_P.sum())} members, {int(control_P.sum())} controls",
         ctx.declared,
         why,

@@ -130,8 +130,9 @@ def _row(
 def scored(attack: Attack, case: Case, held: Mapping[str, Any]) -> Scores:
     """Return one attack's score of every target, on the trained and on a fresh model."""
     trained_T = attack.run(Given(attack.artefacts, held))
-    # The same attack where nothing was trained: the architecture in the released model's place.
-    fresh = ChainMap({"released-model": held["architecture"]}, held)  # type: ignore[arg-type]
+    # The same attack where nobody here was trained on: the start, else the architecture, in the model's place.
+    start = held["start" if "start" in held else "architecture"]
+    fresh = ChainMap({"released-model": start}, held)  # type: ignore[arg-type]
     return scores_of(case, trained_T, attack.run(Given(attack.artefacts, fresh)))
 
 

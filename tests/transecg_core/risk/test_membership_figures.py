@@ -48,6 +48,21 @@ def test_small_sites_raise_no_false_alarms(controls, sites):
     assert (np.mean(rates, axis=0) > 0.01).all()
 
 
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_the_start_is_the_control_where_there_is_one(fakes, pretrained):
+    """A start that tells members as well as the released model: training gave nothing away."""
+    context = fakes.build(fakes.recipe(people=16, sites=2, mark=True))
+    if pretrained:
+        context = replace(context, start_model=context.model)
+    rows = audit(context).rows
+    pooled = next(r for r in rows if (r.name, r.site, r.metric) == ("shared-head-loss", "pooled", "AUC"))
+    assert pooled.main == 1.0
+    assert (pooled.control == 1.0) == pretrained
+    gaps = [r for r in rows if r.name == "linkage-gap" and r.main is not None]
+    assert gaps
+    assert all(("pretrained start" in gap.notes) == pretrained for gap in gaps)
+
+
 def test_the_ceiling_is_read_at_the_rate_that_was_realised(fakes):
     context = fakes.build(fakes.recipe(), ceilings={"s0": curve(0.5)})
     at = [ceiling_for(context, ("s0",), 0.0, TPR_METRIC, fpr)[0] for fpr in (0.01, 0.05, 0.14)]
