@@ -10,7 +10,7 @@ from transecg_core.risk.curves import guessed_precision, separation, separation_
 from transecg_core.risk.estimate import MIN_PEOPLE, Estimate, proportion
 from transecg_core.risk.problems import Outcome, Problem
 from transecg_core.risk.rows import NotMeasurable
-from transecg_core.risk.verification import eer, rate_estimate, tar_at
+from transecg_core.risk.verification import eer, enough_pairs, rate_estimate, tar_at
 
 TAR: Mapping[str, float] = {"TAR@5%FAR": 0.05, "TAR@1%FAR": 0.01}
 """Metric -> false accept rate."""
@@ -22,7 +22,7 @@ COARSE = 0.02
 
 
 def value(found: Outcome, people: np.ndarray, metric: str) -> float | None:
-    """Return one metric on some people (bool), or None below `MIN_PEOPLE` or where there is none."""
+    """Return one metric on some people (bool), or None with too few people or pairs, or no figure."""
     if people.sum() < MIN_PEOPLE:
         return None
     if metric == SEPARATION:
@@ -32,6 +32,8 @@ def value(found: Outcome, people: np.ndarray, metric: str) -> float | None:
         return float(shares(found, metric)[people].mean())
     rates = found.rates.of(people)
     if rates.uncertainty(TAR.get(metric)) > COARSE:
+        return None
+    if metric in TAR and not enough_pairs(rates, TAR[metric]):
         return None
     return float(_of_curves(metric)(*rates.curves(np.ones((1, int(people.sum())))))[0])
 

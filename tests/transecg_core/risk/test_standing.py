@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from transecg_core.risk import standing, verification
 from transecg_core.risk.curves import average_precision, first_among, first_k
+from transecg_core.risk.figures import value
 from transecg_core.risk.matching import Cosines, unit_rows
 from transecg_core.risk.problems import ALL_SITES, Problem, everybody, outcome
 from transecg_core.risk.verification import eer, enough_pairs, rate_estimate, tar_at
@@ -167,6 +168,9 @@ def test_tar_needs_ten_over_far_impostor_pairs():
     assert rates.pairs_P.sum() == 380
     assert enough_pairs(rates, 0.05)
     assert not enough_pairs(rates, 0.01)
+    found, all_of_them = outcome(everybody(20), np.eye(20)), np.ones(20, dtype=bool)
+    assert value(found, all_of_them, "TAR@5%FAR") == 1.0
+    assert value(found, all_of_them, "TAR@1%FAR") is None
 
 
 def test_an_interval_of_perfect_separation_is_wilsons():
