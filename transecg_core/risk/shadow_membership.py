@@ -156,7 +156,7 @@ def _row(
         f"{len(own.trained_KT)} audit models, each attacked with the others as references",
         f"risk of the recipe at {members.sum(axis=1).mean():.1f} members",
         *got.notes,
-        "intervals resample people with their scores on all models",
+        "intervals over people, for these models: how models differ is not in them",
         "control: the same attack on the models' starts",
         why,
     )

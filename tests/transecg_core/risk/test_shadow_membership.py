@@ -294,6 +294,7 @@ def test_the_guarantee_s_ceiling_stands_beside_the_figure(fakes: Any) -> None:
     found = shadow_membership(SHADOW_LIRA, evidence(fakes, 0.5, ceilings={"s0": curve, "s1": curve}))
     auc = row(found, LEAVE_ONE_OUT)
     assert auc.ceiling is not None
+    assert "for these models: how models differ is not in them" in auc.notes
     assert auc.main > auc.ceiling  # the fakes were never trained with noise: the audit would say "violated"
     assert row(found, "independent-coins").ceiling == auc.ceiling
 
