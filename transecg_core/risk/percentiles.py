@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -100,7 +100,11 @@ def _row(attack: Attack, evidence: Evidence, found: Percentile) -> RiskRow:
         ctx.declared,
     )
     value = _estimate(sites, ctx.bootstrap, rng)
-    return measured(about_worst(attack), where, value, _worst(fresh), _shuffled(sites, rng), value.n, notes)
+    row = measured(about_worst(attack), where, value, _worst(fresh), _shuffled(sites, rng), value.n, notes)
+    if value.ci95[1] - value.ci95[0] > 1e-12:
+        return row
+    # A bootstrap whose every draw agrees claims a certainty that a few people can't give.
+    return replace(row, ci95=None, notes=f"{row.notes}; no interval: every resample gives the same figure")
 
 
 Sites = list[tuple[np.ndarray, np.ndarray]]

@@ -13,7 +13,7 @@ from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import Attack
 from transecg_core.risk.cases import Case
 from transecg_core.risk.context import AuditContext
-from transecg_core.risk.estimate import MIN_PEOPLE, auc, auc_draws, percentile
+from transecg_core.risk.estimate import MIN_PEOPLE, auc, auc_estimate
 from transecg_core.risk.evidence import Evidence
 from transecg_core.risk.findings import Curve, Findings
 from transecg_core.risk.membership import METRICS, Scores, first_ids, no_controls, rows_of, scores_of, wins_of
@@ -133,6 +133,6 @@ def _point(scores: Scores, ctx: AuditContext, name: str) -> tuple[float, float, 
     if min(members, controls) < MIN_PEOPLE:
         return None
     rng = np.random.default_rng(seed_for(ctx.seed, "risk", name, "over rounds"))
-    low, high = percentile(auc_draws(wins, ctx.bootstrap, rng))
-    value = auc(wins)
-    return value, auc(fresh), min(low, value), max(high, value), members + controls
+    found = auc_estimate(wins, ctx.bootstrap, rng)
+    low, high = found.ci95
+    return found.value, auc(fresh), min(low, found.value), max(high, found.value), members + controls
