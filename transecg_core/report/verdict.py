@@ -112,10 +112,10 @@ def _model(report: Report, picked: Headline) -> list[str]:
     out = ["No conclusion (profile quick)."] if quick else []
     out.append(f"The released encoder finds the right person for {_about(report, row)}{unseen}.")
     out += [
-        _adapted(report, row),
         _against_floor(row, picked, quick),
         _against_start(picked, quick),
         _against_random(row, picked, quick),
+        _adapted(report, row),
     ]
     if report["training"]["still_falling"] and not quick:
         out.append("The training loss was still falling: read this as a lower bound.")
