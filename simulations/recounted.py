@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from client.ledger import Contents, Ledger, read, verify
+from client.ledger import Charge, Contents, Ledger, read, verify
 from client.order import Order
 from client.refusal import LedgerTrouble
 from client.site import Node
+from simulations.reconciled import Absences, contradictions, lifetime_problems, planned_only
 from transecg_core.config import parse_text
 from transecg_core.errors import UserError
 from transecg_core.model.heads import new_site_model
@@ -31,8 +32,6 @@ _OPTIONS = {
     "privacy": "participant", "num-server-rounds": "3", "local-steps": "4", "target-epsilon": "8",
     "trainable": "full", "batch-size": "64", "start": "random",
 }  # fmt: skip
-_SAME = 1e-9
-"""Part by which a number may change on its way through the report."""
 
 
 def client_book() -> Book:
@@ -50,7 +49,7 @@ def client_book() -> Book:
             with watching(cfg.clip_norm, sampling(cfg, *counts)[1]) as watch:
                 train_privately(cfg, node, model, idle_site(), Order(_SITE, number, "audit", None), counts)
             seen.append(watch.seen)
-        charges = _charges(path)
+        charges = _spent(read(path).charges)
     setting = f"client code and ledger, {cfg.rounds} rounds of {cfg.steps} steps, system generator, delta {cfg.delta:g}"
     return Book(setting, charges, cfg.target_epsilon, cfg.delta, seen=tuple(seen))
 
@@ -80,7 +79,7 @@ def run_books(folder: Path, ledgers: Path | None = None) -> list[Book]:
     rows, rounds = {row["name"]: row for row in privacy["sites"]}, _rounds(report)
     where, notes = _places(folder / "ledger" if ledgers is None else ledgers, rows)
     books = [
-        _site_books(rows[site], path, run, tuple(site in absent for absent in rounds))
+        _site_books(rows[site], privacy["unit"], path, run, tuple(absent.get(site) for absent in rounds))
         for site, path in where.items()
     ]
     return [replace(book, notes=(*book.notes, *notes)) for book in chain.from_iterable(books)]
@@ -98,49 +97,65 @@ def _places(ledgers: Path, sites: Collection[str]) -> tuple[dict[str, Path], tup
     return {site: ledgers}, missing
 
 
-def _site_books(row: Mapping[str, Any], path: Path, run: str | None, missed: tuple[bool, ...]) -> list[Book]:
-    """Return one book for the person, and one for the window where that was the unit.
+def _site_books(
+    row: Mapping[str, Any], unit: str, path: Path, run: str | None, absent: Absences
+) -> list[Book]:
+    """Return one book for the person, one for the window where that was the unit, and one for a told lifetime.
 
     Parameters
     ----------
     run
         Whose charges count; None: all, as they are all this run's.
-    missed
-        Whether the site was absent, round by round; empty where the report has no training log.
     """
     if row["epsilon_participant"] is None:
         raise UserError(f"site '{row['name']}': the report claims no epsilon; there is nothing to recount")
     try:
-        contents = _contents(row["name"], path, missed)
+        contents = _contents(row["name"], path, absent)
     except LedgerTrouble as trouble:
         setting = f"site {row['name']}, a ledger that can't be believed, delta {row['delta']:g}"
         problem = (str(trouble),)
         return [Book(setting, (), row["epsilon_participant"], row["delta"], problems=problem)]
-    charges = tuple((c.mechanism, c.steps) for c in contents.charges if run is None or c.key.run_id == run)
-    problems = _differences(row, charges, missed)
-    if run is not None:
-        problems += _forgotten(row, len(contents.charges))
+    own = [charge for charge in contents.charges if run is None or charge.key.run_id == run]
+    problems = contradictions(row, unit, own, absent)
+    problems += () if run is None else lifetime_problems(row, run, contents.charges)
+    notes = planned_only(row, own, absent)
     setting = (
-        f"site {row['name']}, {len(charges)} charges{'' if run is None else f' of run {run}'}, {row['steps']} steps"
+        f"site {row['name']}, {len(own)} charges{'' if run is None else f' of run {run}'}, {row['steps']} steps"
         f"{', simulated noise' if contents.simulated else ''}"
     )
     units: list[tuple[Unit, str, str]] = [("participant", "a person", "epsilon_participant")]
     units += [("window", "a window", "epsilon_window")] if row["epsilon_window"] is not None else []
-    return [
-        Book(f"{setting}, {words}, delta {row['delta']:g}", charges, row[key], row["delta"], unit,
-             problems=problems, notes=_planned_only(row, charges, missed))
-        for unit, words, key in units
+    books = [
+        Book(f"{setting}, {words}, delta {row['delta']:g}", _spent(own), row[key], row["delta"], one,
+             problems=problems, notes=notes)
+        for one, words, key in units
     ]  # fmt: skip
+    return books + ([] if run is None else _lifetime(row, contents))
 
 
-def _contents(site: str, path: Path, missed: tuple[bool, ...]) -> Contents:
+def _lifetime(row: Mapping[str, Any], contents: Contents) -> list[Book]:
+    """Return a book for what the site told of its ledger's whole life, where the delta of that is known.
+
+    An institution's lifetime stands at a delta of its own, which no report holds.
+    """
+    told = row.get("lifetime")
+    if told is None or told["epsilon_participant"] is None or not contents.simulated:
+        return []
+    charges = contents.charges[: told["events"]]
+    setting = (
+        f"site {row['name']}, its first {len(charges)} charges, all runs, a person, delta {row['delta']:g}"
+    )
+    return [Book(setting, _spent(charges), told["epsilon_participant"], row["delta"])]
+
+
+def _contents(site: str, path: Path, absent: Absences) -> Contents:
     """Return what a site's ledger holds; nothing, where it never took part and so has none."""
     if path.is_file():
         contents, _ = verify(path)
         if contents.site != site:
             raise LedgerTrouble(f"ledger {path}: it is of site '{contents.site}', not '{site}'")
         return contents
-    if missed and all(missed):
+    if absent and None not in absent:
         return Contents(path, site, ())
     raise UserError(
         f"no ledger of site '{site}' in {path.parent}; one that outlives its run (ledger=DIR, or an institution's) "
@@ -148,51 +163,8 @@ def _contents(site: str, path: Path, missed: tuple[bool, ...]) -> Contents:
     )
 
 
-def _differences(row: Mapping[str, Any], charges: Charges, missed: tuple[bool, ...]) -> tuple[str, ...]:
-    """Return where report and ledger say different things about what was run.
-
-    The report counts every round as planned; the ledger may lack those in which the site was absent.
-    """
-    steps, planned = sum(taken for _, taken in charges), row["steps"] or 0
-    least = planned * (1 - sum(missed) / len(missed)) if missed else planned
-    out = []
-    if not least - _SAME <= steps <= planned:
-        out.append(f"steps: the report says {row['steps']}, the ledger {steps}")
-    if charges:
-        ledger = {
-            "sigma": min(m.sigma for m, _ in charges),
-            "q": max(m.q for m, _ in charges),
-            "max_windows_per_participant": max(m.max_windows for m, _ in charges),
-        }
-        out += [
-            f"{key}: the report says {row[key]}, the ledger {found}"
-            for key, found in ledger.items()
-            if row[key] is None or abs(row[key] - found) > _SAME * abs(found)
-        ]
-    return tuple(out)
-
-
-def _planned_only(row: Mapping[str, Any], charges: Charges, missed: tuple[bool, ...]) -> tuple[str, ...]:
-    steps = sum(taken for _, taken in charges)
-    if steps >= row["steps"] or not any(missed):
-        return ()
-    took = len(missed) - sum(missed)
-    return (
-        f"the report's {row['steps']} steps are planned; took part in {took} of {len(missed)} rounds, "
-        f"{steps} steps are charged",
-    )
-
-
-def _forgotten(row: Mapping[str, Any], charges: int) -> tuple[str, ...]:
-    """Return whether a ledger that outlives its run holds less than the site counted when it last answered."""
-    known = (row.get("lifetime") or {"events": 0})["events"]
-    if charges >= known:
-        return ()
-    return (f"the site counted {known} charges, its ledger holds {charges}: charges are missing",)
-
-
-def _charges(path: Path) -> Charges:
-    return tuple((charge.mechanism, charge.steps) for charge in read(path).charges)
+def _spent(charges: Sequence[Charge]) -> Charges:
+    return tuple((charge.mechanism, charge.steps) for charge in charges)
 
 
 def _report(folder: Path) -> dict[str, Any]:

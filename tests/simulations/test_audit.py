@@ -79,7 +79,7 @@ def outliving(folder: Path, number: int, *, sites: tuple[str, ...] = ("synth-a",
     rows = []
     for site in sites:
         ledger = Ledger(folder / "ledgers" / f"{site}.sqlite", site)
-        for key, steps in ((str(number), claims), ("77", 9)):
+        for key, steps in (("77", 9), (str(number), claims)):
             for one in (1, 2, 3):
                 name = key if key != "77" else f"77{number}"
                 ledger.charge(ReleaseKey(name, one, site, "code", f"w{one}"), PERSON, steps, b"update")
@@ -150,27 +150,126 @@ def test_without_the_run_s_number_or_its_ledgers_it_is_one_line(tmp_path: Path) 
         audit.command(None, 1, False, tmp_path / "ledgers")
 
 
-@pytest.mark.parametrize(
-    ("missed", "charged", "holds"), [(1, 2, True), (1, 3, True), (2, 0, False), (3, 0, True)]
-)
-def test_planned_steps_of_missed_rounds_may_lack_in_the_ledger_and_are_named(
-    tmp_path: Path, missed: int, charged: int, holds: bool
-) -> None:
-    run = finished_run(tmp_path / "run", PERSON)
+def logged(folder: Path, absent: list[str | None], rounds: list[tuple[int, Mechanism, int]]) -> Path:
+    """Return a run of three rounds of four steps, with these absences and (round, mechanism, steps) in its ledger."""
+    run = finished_run(folder / "run", PERSON)
     path = run / "ledger" / "synth-a.sqlite"
     path.unlink()
-    if charged or missed < 3:
+    if rounds:
         ledger = Ledger(path, "synth-a")
-        for number in range(charged):
-            ledger.charge(ReleaseKey("run", number + 1, "synth-a", "code", "w"), PERSON, 4, b"update")
+        for place, (number, mechanism, steps) in enumerate(rounds):
+            key = ReleaseKey("run", number, "synth-a", "code", f"w{place}")
+            ledger.charge(key, mechanism, steps, b"update")
     report = json.loads((run / "report.json").read_text())
-    absent = [{"synth-a": "no answer"} if number < missed else {} for number in range(3)]
-    report["training"] = {"rounds": [{"round": n + 1, "absent": a} for n, a in enumerate(absent)]}
+    log = [
+        {"round": n + 1, "absent": {} if why is None else {"synth-a": why}} for n, why in enumerate(absent)
+    ]
+    report["training"] = {"rounds": log}
     (run / "report.json").write_text(json.dumps(report))
-    (book,) = run_books(run)
-    assert recount(book).holds == holds
-    named = f"the report's 12 steps are planned; took part in {3 - missed} of 3 rounds, {4 * charged} steps are charged"
-    assert book.notes == ((named,) if charged < 3 else ())
+    return run
+
+
+NO = "no answer"
+
+
+@pytest.mark.parametrize(
+    ("absent", "charged"),
+    [([NO, None, None], (2, 3)), ([NO, None, None], (1, 2, 3)), ([NO, NO, NO], ()), ([None] * 3, (1, 2, 3))],
+)
+def test_planned_steps_of_missed_rounds_may_lack_in_the_ledger_and_are_named(
+    tmp_path: Path, absent: list[str | None], charged: tuple[int, ...]
+) -> None:
+    (book,) = run_books(logged(tmp_path, absent, [(number, PERSON, 4) for number in charged]))
+    assert recount(book).holds
+    if len(charged) == 3:
+        assert book.notes == ()
+    elif charged:
+        said = "the report's 12 steps are planned; took part in 2 of 3 rounds, 8 steps are charged"
+        assert book.notes == (said,)
+    else:
+        assert book.notes[0].startswith("nothing was recounted")
+
+
+@pytest.mark.parametrize(
+    ("absent", "rounds", "words"),
+    [
+        ([None] * 3, [(2, PERSON, 4), (2, PERSON, 4), (3, PERSON, 4)], "round 1: took part, and no charge"),
+        ([None] * 3, [(2, PERSON, 4), (2, PERSON, 4), (3, PERSON, 4)], "round 2: charged 2 times"),
+        ([None, None, NO], [(2, PERSON, 4), (3, PERSON, 4)], "round 1: took part, and no charge"),
+        (
+            ["refused: not finite", None, None],
+            [(2, PERSON, 4), (3, PERSON, 4)],
+            "round 1: took part, and no charge",
+        ),
+        ([NO, NO, "refused: too large"], [], "steps: the report says 12, the ledger 0"),
+        ([None] * 3, [(1, PERSON, 4), (2, PERSON, 4), (4, PERSON, 4)], "round 4: charged, and the run has 3"),
+        ([None] * 3, [(1, PERSON, 1), (2, PERSON, 4), (3, PERSON, 7)], "steps of a round: the report says 4"),
+        (
+            [None] * 3,
+            [(1, PERSON, 4), (2, Mechanism("participant", 0.4, 20.0, 8), 4), (3, PERSON, 4)],
+            "sigma: the report says 2.0, the ledger 20.0",
+        ),
+        (
+            [None] * 3,
+            [(1, PERSON, 4), (2, Mechanism("participant", 0.1, 2.0, 8), 4), (3, PERSON, 4)],
+            "q: the report says 0.4, the ledger 0.1",
+        ),
+        (
+            [None] * 3,
+            [(1, PERSON, 4), (2, Mechanism("window", 0.4, 2.0, 8), 4), (3, PERSON, 4)],
+            "unit: the report says participant, the ledger window",
+        ),
+    ],
+)
+def test_one_right_charge_hides_no_wrong_one_and_one_round_no_other(
+    tmp_path: Path, absent: list[str | None], rounds: list[tuple[int, Mechanism, int]], words: str
+) -> None:
+    (book,) = run_books(logged(tmp_path, absent, rounds))
+    assert any(problem.startswith(words) for problem in book.problems), book.problems
+    assert not recount(book).holds
+
+
+def shared(folder: Path, order: str, told: dict[str, float]) -> Path:
+    """Return run 8 (three rounds of four steps); its simulated ledger holds a charge per digit of `order`, a run each."""
+    run, path = finished_run(folder / "run", PERSON), folder / "ledgers" / "synth-a.sqlite"
+    path.parent.mkdir()
+    ledger, rounds = Ledger(path, "synth-a", simulated=True), {digit: 0 for digit in order}
+    for digit in order:
+        rounds[digit] += 1
+        ledger.charge(ReleaseKey(digit, rounds[digit], "synth-a", "code", "w"), PERSON, 4, b"update")
+    report = json.loads((run / "report.json").read_text())
+    report["privacy"]["sites"][0]["lifetime"] = told
+    (run / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    note_run(run, 8)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("order", "events", "right"),
+    [
+        ("777888", 6, True),
+        ("888777", 3, True),
+        ("787878", 6, True),
+        ("878787", 6, True),
+        ("888777", 6, False),
+    ],
+)
+def test_the_last_charge_that_a_site_counted_is_this_runs_or_of_a_run_beside_it(
+    tmp_path: Path, order: str, events: int, right: bool
+) -> None:
+    spent = epsilon_participant([(PERSON, 4 * events)], DELTA)
+    run = shared(tmp_path, order, {"epsilon_participant": spent, "events": events})
+    books = run_books(run, tmp_path / "ledgers")
+    assert [recount(book).holds for book in books] == [right, True]  # the run's claim, and the lifetime's
+    assert right or "is the number in run-id right?" in books[0].problems[0]
+
+
+def test_a_lifetime_epsilon_below_what_the_charges_cost_is_caught(tmp_path: Path) -> None:
+    run = shared(tmp_path, "777888", {"epsilon_participant": 0.001, "events": 6})
+    claim, lifetime = (recount(book) for book in run_books(run, tmp_path / "ledgers"))
+    assert claim.holds
+    assert not lifetime.holds
+    assert "its first 6 charges, all runs" in lifetime.setting
 
 
 def test_what_cannot_be_recounted_is_refused_in_a_line(tmp_path: Path) -> None:
