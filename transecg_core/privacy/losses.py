@@ -26,6 +26,8 @@ _COARSEST = 20.0
 """A person's loss that needs a wider grid than this is unprotected; a closed bound is enough."""
 _TAIL_SHARE = 1e-6
 """Share of delta given to every truncated tail; it is charged, never dropped."""
+_LEAST_MISS = 1e-9
+"""A unit that is passed over more rarely counts as always drawn: dp-accounting fails on chances next to 1."""
 _LEAST_CHANCE, _LAST_BITS = 1e-13, 1e-15
 """dp-accounting takes 1 minus the chances of a shift for the chance of none, and fails on what rounding leaves of it."""
 
@@ -130,7 +132,8 @@ def composed_loss(
             steps_loss = step.self_compose(steps, delta * _TAIL_SHARE)
         total = total.compose(steps_loss, delta * _TAIL_SHARE)
     # The counts that `_shifts` left out are treated as certain disclosure: their probability is
-    # an infinite loss of the step, so it comes off delta once per step.
+    # an infinite loss of the step, so it comes off delta once per step. In the other direction, from with to
+    # without the person, renormalising the rest moves a loss by -log(1 - tail): 1e-6 delta over all steps.
     return total, spare
 
 
@@ -140,7 +143,7 @@ Shifts = tuple[tuple[float, ...], tuple[float, ...]]
 
 def _shifts(mechanism: Mechanism, tail: float, person: bool) -> Shifts:
     """Return how far one unit can move a step's sum, leaving out counts with probability `tail` in all."""
-    q = mechanism.q if 1 - mechanism.q >= _LEAST_CHANCE else 1.0  # being drawn always costs no less
+    q = mechanism.q if 1 - mechanism.q >= _LEAST_MISS else 1.0  # being drawn always costs no less
     if not person or mechanism.unit == "participant" or mechanism.max_windows == 1:
         return ((0.0, 1.0), (1 - q, q)) if q < 1 else ((1.0,), (1.0,))
     draws = stats.binom(mechanism.max_windows, q)

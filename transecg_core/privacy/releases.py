@@ -57,8 +57,8 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     (
         "error",
         "a refusal: the name of a rule, or 'site: not able', which alone can depend on data; no value, path or record",
-        "public",
-        "public",
+        "outside",
+        "outside",
     ),
     ("engine", "which engine the node belongs to", "public", "public"),
     ("partition-id", "the node's place among simulated nodes", "public", "public"),
@@ -180,5 +180,8 @@ def releasable_names() -> tuple[str, ...]:
 
 
 def weights_only(releases: Iterable[Release]) -> bool:
-    """Return whether the claim covers weights only: some release is outside the guarantee."""
-    return any(release.status == "outside the guarantee" for release in releases)
+    """Return whether the claim covers weights only: some release besides a refusal is outside the guarantee.
+
+    A refusal can tell that a site can't take part; the claim itself leaves that out by name.
+    """
+    return any(r.status == "outside the guarantee" and r.name != "error" for r in releases)

@@ -44,6 +44,15 @@ def test_without_sampling_epsilon_is_the_analytic_gaussian_s(sigma: float, steps
     assert exact <= claimed <= exact * 1.002
 
 
+@pytest.mark.parametrize("miss", [1e-16, 2e-13, 5e-12, 1e-10, 2e-9, 1e-6])
+@pytest.mark.parametrize("sigma", [0.1, 1.0, 8.0])
+def test_somebody_nearly_always_drawn_costs_what_somebody_always_drawn_does(
+    miss: float, sigma: float
+) -> None:
+    always = epsilon([(person(1.0, sigma), 3)], DELTA)
+    assert epsilon([(person(1 - miss, sigma), 3)], DELTA) == pytest.approx(always, rel=1e-3)
+
+
 @pytest.mark.parametrize("steps", [95, 105, 200, 1000])
 def test_beyond_what_e_to_the_epsilon_can_hold_it_is_still_the_analytic_gaussian_s(steps: int) -> None:
     exact = get_epsilon_gaussian(0.3 / math.sqrt(steps), DELTA)  # 665, 728, 1311 and 6004; e^710 overflows

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from transecg_core.privacy.accounting import epsilon
-from transecg_core.privacy.audit.broken import CROWD, MECHANISM, right, secure
+from transecg_core.privacy.audit.broken import CROWD, MECHANISM, _CentresOnTheBatch, right, secure
 from transecg_core.privacy.audit.mechanism import (
     CLAIM,
     DELTA,
@@ -57,7 +58,18 @@ def test_in_a_crowd_the_right_code_passes_with_the_same_power() -> None:
 @pytest.mark.parametrize("name", CROWD)
 def test_people_who_turn_each_other_s_gradients_are_caught_in_a_crowd_and_not_alone(name: str) -> None:
     assert not audit_mechanism(CROWD[name], draws=QUICK, seed=0, others=OTHERS).holds
-    assert audit_mechanism(CROWD[name], draws=QUICK, seed=0).holds  # nobody is there to be turned
+    # Alone, centring leaves nothing of the canary's own windows: no evidence of anything.
+    assert audit_mechanism(CROWD[name], draws=QUICK, seed=0).holds
+
+
+def test_people_turned_against_the_canary_are_not_seen_and_the_guide_says_so() -> None:
+    class Towards(_CentresOnTheBatch):
+        share = 1.0
+
+    result = audit_mechanism(Towards, draws=QUICK, seed=0, others=OTHERS)
+    assert (result.holds, result.lower_bound) == (True, 0.0)
+    guide = (Path(__file__).parents[3] / "docs" / "privacy-audit.md").read_text(encoding="utf-8")
+    assert "a batch mean *added* to everybody's windows gives a lower bound of 0" in guide
 
 
 def test_the_others_add_nothing_to_the_right_code_s_score() -> None:

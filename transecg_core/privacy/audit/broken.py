@@ -110,6 +110,8 @@ class _SkipsEmptyDraws(PrivateTrainer):
 class _CentresOnTheBatch(PrivateTrainer):
     """Subtracts the drawn windows' mean, as normalisation over a batch does: who is there turns everybody's gradient."""
 
+    share = -1.0
+
     def __init__(self, model: Any, spec: PrivateSpec, seed: int, make_optimizer: Maker) -> None:
         super().__init__(model, spec, seed=seed, make_optimizer=make_optimizer, augmentation=False)
         self._coins, self._drawn = source_for(seed_for(seed, "coins")), list[np.ndarray]()
@@ -122,7 +124,7 @@ class _CentresOnTheBatch(PrivateTrainer):
         x_NL = data.x_NL.clone()
         if self._drawn:
             rows = np.concatenate(self._drawn)
-            x_NL[rows] -= data.x_NL[rows].mean(dim=0)
+            x_NL[rows] += self.share * data.x_NL[rows].mean(dim=0)
         return super().step(TrainingSet(x_NL, data.participant_N, data.targets))
 
 
