@@ -13,8 +13,8 @@ from typing import Any
 import jsonschema
 import numpy as np
 
-SCHEMA_VERSION = "1.3"
-"""Of ``report.json``; 1.3 added curves, people, groups, rebuilt beats, 1.1 ``data.duplicates``; older ones are read."""
+SCHEMA_VERSION = "1.4"
+"""Of ``report.json``; 1.4 added checks of maps, by site, fiducial models, what-if; 1.3 curves, people. Older ones are read."""
 
 
 class ReportError(ValueError):
