@@ -14,7 +14,7 @@ import jsonschema
 import numpy as np
 
 SCHEMA_VERSION = "1.4"
-"""Of ``report.json``; 1.4 added checks of maps, by site, fiducial models, what-if; 1.3 curves, people. Older ones are read."""
+"""Of ``report.json``; 1.4 added checks of maps, by site, fiducial models, what-if; 1.3 curves, people. Older are read."""
 
 
 class ReportError(ValueError):
