@@ -52,12 +52,24 @@ def proportion(value_P: np.ndarray, bootstrap: int, rng: np.random.Generator) ->
     """Estimate the mean of per-person success shares in [0, 1].
 
     Wilson where every person is a yes or no, or where all are alike (a bootstrap would
-    then claim certainty); a bootstrap over people otherwise.
+    then claim certainty); a bootstrap over people otherwise, which two pseudo-people join, at 0
+    and at 1: without them 5 to 12 people with a few queries each missed the truth in up to
+    20 % of samples. They are to shares what Agresti and Coull's are to a count (Am. Stat. 52, 1998).
     """
     n, mean = len(value_P), float(value_P.mean())
     if np.isin(value_P, (0.0, 1.0)).all() or np.ptp(value_P) == 0:
         return Estimate(mean, wilson(mean * n, n), n)
-    return Estimate(mean, percentile(resamples(n, bootstrap, rng) @ value_P / n), n)
+    return Estimate(mean, _padded(value_P, (0.0, 1.0), bootstrap, rng), n)
+
+
+def _padded(
+    value_P: np.ndarray, pseudo: tuple[float, float], bootstrap: int, rng: np.random.Generator
+) -> Interval:
+    """Return the interval of a mean whose resampling two pseudo-people join."""
+    n, mean = len(value_P), float(value_P.mean())
+    low, high = percentile(resamples(n + 2, bootstrap, rng) @ np.append(value_P, pseudo) / (n + 2))
+    # The pseudo-people pull towards the middle; the figure itself never lies outside its interval.
+    return min(low, mean), max(high, mean)
 
 
 def difference(value_P: np.ndarray, bootstrap: int, rng: np.random.Generator) -> Estimate:
@@ -72,10 +84,7 @@ def difference(value_P: np.ndarray, bootstrap: int, rng: np.random.Generator) ->
     if np.ptp(value_P) == 0:
         slack = 1 - 0.05 ** (1 / n)
         return Estimate(mean, (max(-1.0, mean - slack), min(1.0, mean + slack)), n)
-    padded_P = np.append(value_P, (1.0, -1.0))
-    low, high = percentile(resamples(n + 2, bootstrap, rng) @ padded_P / (n + 2))
-    # The pseudo-people pull towards 0; the figure itself never lies outside its interval.
-    return Estimate(mean, (min(low, mean), max(high, mean)), n)
+    return Estimate(mean, _padded(value_P, (1.0, -1.0), bootstrap, rng), n)
 
 
 def difference_of_means(

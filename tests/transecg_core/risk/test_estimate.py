@@ -14,7 +14,9 @@ from transecg_core.risk.estimate import (
     auc_estimate,
     difference,
     difference_of_means,
+    percentile,
     proportion,
+    resamples,
     wilson,
 )
 
@@ -79,6 +81,34 @@ def test_a_gain_is_rarely_concluded_where_there_is_none(people):
         assert np.mean([low > 0 for low, _ in found]) <= 0.045, differ
         assert np.mean([high < 0 for _, high in found]) <= 0.045, differ
         assert np.mean([low > 0 or high < 0 for low, high in found]) <= 0.065, differ
+
+
+@pytest.mark.parametrize("people", [5, 8, 12, 40])
+@pytest.mark.parametrize(("share", "concentration"), [(0.5, 2.0), (0.9, 2.0), (0.7, 1e6), (0.95, 20.0)])
+def test_shares_of_few_people_with_few_queries_cover_the_truth(people, share, concentration):
+    rng, runs, queries = np.random.default_rng(people), 300, 3
+    hits = plain = 0
+    for _ in range(runs):
+        own_P = rng.beta(share * concentration, (1 - share) * concentration, people)
+        value_P = rng.binomial(queries, own_P) / queries
+        found = proportion(value_P, 200, rng)
+        low, high = found.ci95
+        assert 0 <= low <= found.value <= high <= 1
+        hits += low <= share <= high
+        low, high = percentile(resamples(people, 200, rng) @ value_P / people)
+        plain += low <= share <= high
+    # 300 runs at .95 have a standard error of .013; the percentile interval alone falls to .80.
+    assert hits / runs >= 0.91
+    if (people, concentration) == (5, 1e6):
+        assert plain / runs < 0.9
+
+
+def test_two_pseudo_people_hardly_change_the_interval_of_many():
+    value_P = np.random.default_rng(0).binomial(4, 0.8, 800) / 4
+    low, high = proportion(value_P, 2000, np.random.default_rng(1)).ci95
+    bare_low, bare_high = percentile(resamples(800, 2000, np.random.default_rng(1)) @ value_P / 800)
+    assert abs(low - bare_low) < 0.003
+    assert abs(high - bare_high) < 0.003
 
 
 def test_a_few_agreeing_people_are_no_proof_and_many_are():
