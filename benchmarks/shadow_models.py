@@ -38,6 +38,7 @@ from transecg_core.risk.attacks.shared_head_loss import SHARED_HEAD_LOSS
 from transecg_core.risk.cases import LABEL_TASKS
 from transecg_core.sites import Site, prepare
 from transecg_core.training.local import task_codes
+from transecg_core.training.pretrain import starting_weights
 
 T = TypeVar("T")
 Models = tuple[AuditModel, ...]
@@ -131,6 +132,8 @@ def main() -> None:
     sites = [prepare(cfg, open_site(cfg, name)) for name in cfg.site_names]
     print(f"{given.models} models of {cfg.rounds} x {cfg.steps} steps at {len(sites)} sites, privacy={cfg.privacy}, "
           f"{together._cores()} cores")  # fmt: skip
+    if cfg.start_from == "synthetic":  # kept on disk once made: whoever came first would pay for both
+        starting_weights(cfg, print)
     ratios, cpu = [], []
     for turn in range(given.pairs):
         one, slow = timed(lambda: sequential(cfg, sites, given.models))
