@@ -106,6 +106,11 @@ def draw_cohort(ctx: AuditContext, task: str, controls: bool = False) -> AuditCo
     return _gather(ctx, [np.array(sorted(rows), dtype=np.int64) for rows in chosen])
 
 
+def drawn(site: AuditSite, eligible_N: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return up to `count` of a site's eligible windows, even over people, then beat classes, then time; sorted."""
+    return np.array(sorted(list(_queue(site, eligible_N, seed))[:count]), dtype=np.int64)
+
+
 def _eligible(site: AuditSite, beats: bool) -> np.ndarray:
     """Return the probe windows that may be explained, bool (N,): labelled beats, or no ectopic ones."""
     eligible_N = np.zeros(len(site.windows), dtype=bool)
