@@ -15,6 +15,7 @@ from torch import Tensor
 
 from transecg_core.attribution import attribute, example_beat, explain
 from transecg_core.audit_models.for_audit import audit_model_maker
+from transecg_core.audit_models.recipe import recipe_ceilings
 from transecg_core.cohorts import open_site
 from transecg_core.cohorts.schema import SiteSource
 from transecg_core.config import RunConfig, defaults, parse
@@ -69,6 +70,8 @@ def audit_context(
     """
     cfg, prepared = record.cfg, _prepared(record.cfg, sources)
     model, random_model = audit_models(cfg, weights, record.tasks)
+    trains = audit_model_maker(cfg, prepared, _trained_sites(record), audited_model, say)
+    there = [site for site in prepared if site.data.name in _trained_sites(record)]
     return AuditContext(
         sites=_audit_sites(record, prepared), model=model, random_model=random_model, tasks=record.tasks,
         membership=cfg.cohort != "node" and cfg.audit_split == "halves",
@@ -77,7 +80,7 @@ def audit_context(
         strangers=cfg.cohort == "node",
         start_model=None if record.start is None else audited_model(cfg, record.start, record.tasks),
         observed=record.observed,
-        audit_models=audit_model_maker(cfg, prepared, _trained_sites(record), audited_model, say),
+        audit_models=trains, recipe_ceilings=None if trains is None else recipe_ceilings(cfg, there),
     )  # fmt: skip
 
 

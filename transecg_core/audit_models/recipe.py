@@ -16,7 +16,8 @@ from torch import Tensor
 from transecg_core.config import RunConfig
 from transecg_core.model.heads import shared_state
 from transecg_core.model.weights import digest
-from transecg_core.privacy.account import guaranteed, planned_mechanism
+from transecg_core.privacy.account import ceiling_curves, guaranteed, planned_mechanism
+from transecg_core.privacy.ceilings import CeilingCurve
 from transecg_core.sites import Site, public_counts, site_training_set
 from transecg_core.training.aggregation import averaged, mean_of
 from transecg_core.training.local import TrainingSet
@@ -121,3 +122,15 @@ def _begin(
     name = site.data.name
     with _MAKING:
         return site_round(cfg, site, number, weights, local[name], data[name])
+
+
+def recipe_ceilings(cfg: RunConfig, sites: Sequence[Site]) -> dict[str, CeilingCurve] | None:
+    """Return site -> what any membership attack on a model of the recipe can reach; None where nothing bounds it.
+
+    Every site takes every step of every round here: a run whose sites missed some was charged less.
+    """
+    if not guaranteed(cfg):
+        return None
+    planned = {site.data.name: planned_mechanism(cfg, *public_counts(cfg, site.people)) for site in sites}
+    steps = cfg.rounds * cfg.steps
+    return ceiling_curves(cfg, {name: ((one.q, one.sigma, steps),) for name, one in planned.items()})

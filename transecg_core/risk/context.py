@@ -84,6 +84,9 @@ class AuditContext:
         The weights pretrained on synthetic people that training started from; None from random ones.
     observed
         What observers of the rounds saw; None where nobody kept it.
+    recipe_ceilings
+        As `ceilings`, of the whole recipe: what its audit models were charged, none of which missed a round.
+        Sites without a part in the recipe have none.
     audit_models
         Trains K models of the run's recipe on other coins, once; None where there are none.
     """
@@ -104,6 +107,7 @@ class AuditContext:
     start_model: SiteModel | None = None
     observed: Observed | None = None
     audit_models: MakeAuditModels | None = None
+    recipe_ceilings: Mapping[str, CeilingCurve] | None = None
 
     @property
     def one_group(self) -> bool:
