@@ -28,7 +28,7 @@ from transecg_core.risk.duplicates import resolve_duplicates
 from transecg_core.risk.findings import Rebuilt
 from transecg_core.risk.inversion import rebuilt
 from transecg_core.risk.inversion_findings import picture
-from transecg_core.risk.inversion_lab import Laboratory, Setting
+from transecg_core.risk.inversion_lab import Laboratory, Setting, first_weights
 from transecg_core.risk.inversion_study import TARGET_EPSILON, Decay, grid, run_sigma, study
 from transecg_core.risk.observed import Observed, RoundSeen
 from transecg_core.run_record import RunRecord, SiteAccount
@@ -164,7 +164,7 @@ def main() -> None:
           f"{ctx.observed.cfg.steps} steps at participant epsilon {TARGET_EPSILON:g}; seed {SEED}\n")  # fmt: skip
     print(HEAD)
     found: list[tuple[Setting, Decay | str]] = []
-    for setting in grid(sigma):
+    for setting in grid(sigma, first_weights(ctx.observed.cfg)):
         found += [(setting, one) for one in study(lab, [setting], args.clients, BOOTSTRAP, SEED)]
         print(line_of(*found[-1]), flush=True)
     if not args.real:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from transecg_core.config import RunConfig
 from transecg_core.model.heads import SiteModel, load_shared, new_site_model, set_trainable, shared_state
 from transecg_core.names import Trainable
 from transecg_core.privacy.accounting import Mechanism
@@ -27,7 +28,7 @@ from transecg_core.seeds import seed_for
 from transecg_core.training.local import MISSING, TrainingSet, optimizer_for, train_local, window_losses
 
 Optimizer = Literal["SGD", "AdamW"]
-Weights = Literal["untrained", "trained"]
+Weights = Literal["untrained", "pretrained", "trained"]
 SGD_RATE = 0.05
 """Of the study's SGD, where the closed form does best; AdamW takes the run's own rate."""
 
@@ -47,7 +48,8 @@ class Setting:
     sigma
         None: no privacy. 0: participants' gradients are clipped. Above: noise on top.
     weights
-        Global weights that training starts from: the run's first, or its last.
+        Global weights that training starts from: the run's last, or its first, which are untrained or
+        pretrained on synthetic people (`first_weights`).
     """
 
     optimizer: Optimizer = "SGD"
@@ -72,6 +74,11 @@ class Setting:
         words += [f"sum of {self.sites} sites"] if self.sites > 1 else []
         words += [f"trainable={self.trainable}"] if self.trainable != "full" else []
         return ", ".join([*words, f"{self.weights} weights"])
+
+
+def first_weights(cfg: RunConfig) -> Weights:
+    """Return what a run's round 1 starts from, in a word."""
+    return "pretrained" if cfg.start_from == "synthetic" else "untrained"
 
 
 def _count(n: int, noun: str) -> str:
@@ -127,7 +134,9 @@ class Laboratory:
     ) -> None:
         self.cfg, self._seed, self._rebuild = observed.cfg, seed, rebuild
         first, last = observed.rounds[0], observed.rounds[-1]
-        self._states: Mapping[Weights, State] = {"untrained": first.before, "trained": last.after}
+        self._states: Mapping[Weights, State] = {
+            first_weights(observed.cfg): first.before, "trained": last.after
+        }  # fmt: skip
         self._case, targets = case, case.targets
         query = {int(g): q for q, g in enumerate(case.entry_of_Q) if g >= 0}
         entry_of = {int(p): int(g) for g, p in reversed(list(enumerate(case.person_G)))}  # one id per person
@@ -158,8 +167,12 @@ class Laboratory:
         Raises
         ------
         NotMeasurable
-            As `rebuilt`, or if there are not enough people for one client.
+            As `rebuilt`, if there are not enough people for one client, or no round had these weights.
         """
+        if setting.weights not in self._states:
+            raise NotMeasurable(
+                f"this run has no {setting.weights} weights: it started from {first_weights(self.cfg)} ones"
+            )
         out = tuple(self._trial(setting, number, sites) for number, sites in self.clients(setting, most))
         if not out:
             raise NotMeasurable(f"{self.people} people with another recording are too few for one client")

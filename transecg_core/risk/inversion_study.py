@@ -12,7 +12,7 @@ from transecg_core.config import RunConfig
 from transecg_core.privacy.account import planned_mechanism
 from transecg_core.privacy.ceilings import ceiling
 from transecg_core.risk.estimate import MIN_PEOPLE, Estimate, percentile, proportion, resamples
-from transecg_core.risk.inversion_lab import Laboratory, Optimizer, Setting, Trial
+from transecg_core.risk.inversion_lab import Laboratory, Optimizer, Setting, Trial, Weights
 from transecg_core.risk.rows import NotMeasurable
 from transecg_core.seeds import seed_for
 from transecg_core.sites import public_counts
@@ -50,20 +50,22 @@ class Decay:
     trials: tuple[Trial, ...]
 
 
-def grid(sigma: float) -> Iterator[Setting]:
+def grid(sigma: float, first: Weights = "untrained") -> Iterator[Setting]:
     """Yield the whole study, from one beat's gradient to what a run sends; the order of the table.
 
     Parameters
     ----------
     sigma
         Noise multiplier of the private settings, as `run_sigma` gives it.
+    first
+        What the run's first weights are, as `first_weights` says.
     """
-    yield Setting(steps=0, weights="untrained")
+    yield Setting(steps=0, weights=first)
     yield Setting(steps=0)
     for optimizer, people, steps, batch in product(OPTIMIZERS, PEOPLE, STEPS, BATCHES):
         yield Setting(optimizer, steps, people, batch)
     for steps in STEPS:
-        yield Setting("SGD", steps, weights="untrained")
+        yield Setting("SGD", steps, weights=first)
         yield Setting("SGD", steps, sites=4)
     yield from _private(sigma)
     yield Setting("AdamW", 20, trainable="bitfit")

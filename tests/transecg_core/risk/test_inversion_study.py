@@ -20,7 +20,7 @@ from transecg_core.risk.evidence import gather
 from transecg_core.risk.findings import Findings
 from transecg_core.risk.inversion import POSITIONS, PROJECTION
 from transecg_core.risk.inversion_findings import RANK1
-from transecg_core.risk.inversion_lab import Laboratory, Setting
+from transecg_core.risk.inversion_lab import Laboratory, Setting, first_weights
 from transecg_core.risk.inversion_rows import NAMED, arms
 from transecg_core.risk.inversion_study import Decay, grid, named_ceiling, run_sigma, small, study
 from transecg_core.risk.observed import Observed, RoundSeen
@@ -162,6 +162,22 @@ def test_every_setting_is_declared_once_and_the_audits_are_among_them() -> None:
     assert set(small("full", 3.0)) <= set(settings)
     assert set(small("quick", None)) <= set(small("default", None)) <= set(small("full", None))
     assert Setting("SGD", 5, 20).label == "SGD, 5 steps, 20 people, batch 4, trained weights"
+
+
+def test_the_first_weights_are_called_what_they_are(lab, people) -> None:
+    """A run from pretrained weights has no untrained ones; asked for, they are a reason, never a label."""
+    assert first_weights(CFG) == "untrained"
+    pretrained = CFG.model_copy(update={"start": "synthetic"})
+    assert first_weights(pretrained) == "pretrained"
+    labels = [setting.label for setting in grid(3.0, first_weights(pretrained))]
+    assert labels[0] == "gradient of one beat, pretrained weights"
+    assert not any("untrained" in label for label in labels)
+    state = shared_state(new_site_model(CFG.patch, CFG.task_names, 0))
+    other = Laboratory(Observed(pretrained, (RoundSeen(1, state, state, {}),)), build_case(people), 0)
+    (why,) = study(other, [Setting(steps=0, weights="untrained")], 5, 50, 0)
+    assert why == "this run has no untrained weights: it started from pretrained ones"
+    (found,) = study(other, [Setting(steps=0, weights="pretrained")], 5, 50, 0)
+    assert isinstance(found, Decay)
 
 
 def test_pictures_show_the_first_client_and_the_runs_own_update(people) -> None:
