@@ -18,7 +18,7 @@ from transecg_core.risk.evidence import Evidence
 from transecg_core.risk.findings import Curve, Findings
 from transecg_core.risk.membership import METRICS, Scores, first_ids, no_controls, rows_of, scores_of, wins_of
 from transecg_core.risk.round_tables import WINDOWS
-from transecg_core.risk.rounds import Arm, GlobalRounds, SiteUpdates, caveats, numbers_of
+from transecg_core.risk.rounds import Arm, GlobalRounds, SiteUpdates, numbers_of, without_control
 from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
 from transecg_core.risk.table import blank
 from transecg_core.seeds import seed_for
@@ -39,7 +39,9 @@ def no_rounds(ctx: AuditContext) -> str | None:
 def round_membership(attack: Attack, evidence: Evidence) -> Findings:
     """Run an attack that scores targets round by round (T, R); return rows and a curve over rounds.
 
-    A target's score is the mean over the rounds in which their site took part.
+    A target's score is the mean over the rounds in which their site took part. People in several training
+    units are left out: what another site sends may have been trained on them too, so that neither the others'
+    updates nor the control are without them.
     """
     ctx, case = evidence.ctx, evidence.case
     try:
@@ -48,16 +50,40 @@ def round_membership(attack: Attack, evidence: Evidence) -> Findings:
         trained_TR, fresh_TR, left_TR = (run_arm(attack, evidence.held, arm) for arm in ARMS)
     except NotMeasurable as reason:
         return Findings([blank(attack, (POOLED, ctx.members_by, m), str(reason)) for m in METRICS])
+    one_unit_T = case.people.units_C[case.person_T] == 1
+    said = _left_out(case.person_T, one_unit_T, trained_TR, fresh_TR)
+    trained_TR, fresh_TR, left_TR = (
+        np.where(one_unit_T[:, None], arm_TR, np.nan) for arm_TR in (trained_TR, fresh_TR, left_TR)
+    )
     scores = scores_of(case, mean_of(trained_TR), mean_of(fresh_TR))
     numbers = _numbers(attack, evidence.held)
     total = ctx.observed.cfg.rounds if ctx.observed is not None else 0
     used = f"rounds {', '.join(map(str, numbers))} of {total}; {WINDOWS} windows a person at most"
-    used = "; ".join((used, *caveats(case.targets.site_T, case.person_T, trained_TR, fresh_TR)))
+    used = "; ".join((used, *said))
     rows = rows_of(attack, ctx, case, scores, CONTROL)
-    rows = [row if row.main is None else replace(row, notes=f"{row.notes}; {used}") for row in rows]
+    rows = [
+        replace(row, notes="; ".join((row.notes, *((used,) if row.main is not None else said))))
+        for row in rows
+    ]
     rows = [_with_left_out(row, case, scores_of(case, mean_of(trained_TR), mean_of(left_TR))) for row in rows]
     curve = over_rounds(attack, ctx, case, (trained_TR, fresh_TR), numbers)
     return Findings(rows, () if curve is None else (curve,))
+
+
+def _left_out(
+    person_T: np.ndarray, one_unit_T: np.ndarray, seen_TR: np.ndarray, control_TR: np.ndarray
+) -> tuple[str, ...]:
+    """Say how many people have no place in the figures, and why."""
+    several = len(np.unique(person_T[np.isfinite(seen_TR).any(axis=1) & ~one_unit_T]))
+    lost = without_control(person_T[one_unit_T], seen_TR[one_unit_T], control_TR[one_unit_T])
+    return tuple(
+        f"{count} people left out: {why}"
+        for count, why in (
+            (several, "at two sites or trained under two ids, so other sites' updates may hold them too"),
+            (lost, "without their site's, round 1 holds no update to make a control of"),
+        )
+        if count
+    )
 
 
 def run_arm(attack: Attack, held: Mapping[str, Any], arm: Arm) -> np.ndarray:

@@ -14,8 +14,8 @@ Arm = Literal["seen", "untrained", "left-out"]
 """What is handed over: what the observer saw; the control; or, for a note, the same without the person's own site.
 
 The control is round 1 without the person's own site: the weights that training started from, which no
-participant trained, moved by people of other sites. Where a site was alone in round 1, or its people are at two
-sites, there is none that is clean: `caveats` says so.
+participant trained, moved by people of other sites. Where a site was alone in round 1 there is none; where a
+person is at two sites it isn't clean, and the scores of such people are taken out (`transecg_core.risk.round_membership`).
 In later rounds the others start from weights that hold the person's site and may move away
 from it; ``left-out`` is what those rounds give. It is no proof of forgetting: where nobody was a member it
 gave .31 on one seed of four (``transecg scenarios trained-elsewhere``).
@@ -141,27 +141,10 @@ def numbers_of(seen: SiteUpdates | GlobalRounds) -> tuple[int, ...]:
     return seen.numbers
 
 
-def caveats(
-    site_T: np.ndarray, person_T: np.ndarray, seen_TR: np.ndarray, control_TR: np.ndarray
-) -> tuple[str, ...]:
-    """Return what the control of round 1 can't give, in words: people without one, and people at two sites."""
+def without_control(person_T: np.ndarray, seen_TR: np.ndarray, control_TR: np.ndarray) -> int:
+    """Return how many people have a score of what was seen, and none in round 1 without their own site."""
     known_T, clean_T = (np.isfinite(arm_TR).any(axis=1) for arm_TR in (seen_TR, control_TR))
-    lost = len(np.unique(person_T[known_T & ~clean_T]))
-    at_CS = {
-        (person, site)
-        for person, site in zip(person_T[known_T].tolist(), site_T[known_T].tolist(), strict=True)
-    }
-    both = len(at_CS) - len({person for person, _ in at_CS})
-    return (
-        *(
-            (f"{lost} people left out: without their site's, round 1 holds no update to make a control of",)
-            * (lost > 0)
-        ),
-        *(
-            (f"{both} times a person is at another site too, whose update counts as one without them",)
-            * (both > 0)
-        ),
-    )
+    return len(np.unique(person_T[known_T & ~clean_T]))
 
 
 def against_others(own_TR: np.ndarray, others_TRS: np.ndarray, site_T: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from transecg_core.risk.findings import Findings
 from transecg_core.risk.inversion_rows import arms, named
 from transecg_core.risk.observed import Observed, RoundSeen, State, evenly, kept_rounds
 from transecg_core.risk.registry import ATTACKS
-from transecg_core.risk.rounds import against_others, caveats, comparable
+from transecg_core.risk.rounds import against_others, comparable
 from transecg_core.training.local import window_losses
 
 MINE = {a.name: a for a in ATTACKS if a.measure in ("round-membership", "inversion", "inversion-study")}
@@ -252,10 +252,32 @@ def test_a_site_alone_in_round_1_has_no_control_and_says_so(planted) -> None:
     assert np.isnan(control.scores("loss", targets)[own]).all()
 
 
-def test_people_at_two_sites_are_told_of() -> None:
-    site_T, person_T, seen_TR = np.array([0, 0, 1, 1]), np.array([5, 6, 5, 7]), np.ones((4, 2))
-    assert caveats(site_T, np.arange(4), seen_TR, seen_TR) == ()
-    assert [note[:7] for note in caveats(site_T, person_T, seen_TR, seen_TR)] == ["1 times"]
+def test_people_at_two_sites_are_left_out_and_counted(fakes) -> None:
+    """Whatever their scores: somebody at two sites changes no figure, and the notes count them."""
+    built = fakes.build(fakes.recipe(sites=3, people=16, windows=2))
+    state: State = shared_state(new_site_model(CFG.patch, CFG.task_names, 3))
+    seen = tuple(RoundSeen(n, state, state, {site.name: state for site in built.sites}) for n in (1, 2))
+    first, second, third = (
+        replace(site, member_P=np.arange(16) % 2 == 0) for site in replace(built, membership=True).sites
+    )
+    both = replace(second, person_P=(*first.person_P[:3], *second.person_P[3:]))
+
+    def rows(sites, shift: float):
+        ctx = replace(built, sites=sites, observed=Observed(CFG, seen))
+        case, score_TR = build_case(ctx), np.random.default_rng(0).normal(size=(48, 2))
+        score_TR[case.people.units_C[case.person_T] > 1] += shift
+        attack = replace(MINE["global-losses"], run=lambda given: score_TR)
+        return EVALUATORS[attack.measure](attack, gather(ctx, case, (attack,))).rows
+
+    some = rows((first, both, third), 0.0)
+    assert rows((first, both, third), 50.0) == some
+    row = pooled(Findings(some))
+    assert row.n_participants == 42
+    assert "3 people left out: at two sites or trained under two ids" in row.notes
+    assert "left out" not in pooled(Findings(rows((first, second, third), 0.0))).notes
+    everybody = tuple(replace(site, person_P=first.person_P) for site in (first, second, third))
+    nobody = rows(everybody, 0.0)
+    assert all(r.main is None and "16 people left out: at two sites" in r.notes for r in nobody)
 
 
 def test_updates_that_trained_on_a_person_are_not_another_sites() -> None:
