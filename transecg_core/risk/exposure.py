@@ -9,10 +9,8 @@ import numpy as np
 from transecg_core.risk.curves import first_k
 from transecg_core.risk.matching import group_means
 from transecg_core.risk.problems import Problem
-from transecg_core.risk.standing import Scores, Standing
-
-_TIE = 1e-9
-"""Scores closer than this are equal, as in `standing`."""
+from transecg_core.risk.standing import Scores, rivals
+from transecg_core.risk.verification import TIE
 
 
 @dataclass(frozen=True)
@@ -50,20 +48,15 @@ def exposure(problem: Problem, score_QG: Scores, unit_K: np.ndarray, units: int)
     unit_K
         Unit of each query, 0..units-1; each has a query.
     """
-    score_KG = score_QG[problem.query_K]
-    rows = np.arange(len(problem.genuine_K))
-    own_K = score_KG[rows, problem.genuine_K]
-    best_K = np.where(problem.impostor_KG, score_KG, -np.inf).max(axis=1)
-    above_K = (problem.impostor_KG & (score_KG > own_K[:, None] + _TIE)).sum(axis=1)
-    tied_K = (problem.impostor_KG & (np.abs(score_KG - own_K[:, None]) <= _TIE)).sum(axis=1)
-    first_K = first_k(Standing(above_K, tied_K, problem.rivals_K), 1)
+    standing, own_K, best_K = rivals(score_QG, problem)
+    first_K = first_k(standing, 1)
 
     def mean(value_K: np.ndarray) -> np.ndarray:
         return group_means(value_K[:, None], unit_K, units)[:, 0]
 
     return Exposure(
         mean(first_K),
-        mean(1 + above_K + tied_K / 2),
+        mean(1 + standing.above_K + standing.ties_K / 2),
         mean(own_K - best_K),
         _certain(problem, own_K, best_K, unit_K, units),
         _chance(problem, unit_K, units),
@@ -75,7 +68,7 @@ def _certain(
 ) -> np.ndarray:
     lowest_U, alone_U = np.full(units, np.inf), np.ones(units, dtype=bool)
     np.minimum.at(lowest_U, unit_K, own_K)
-    np.logical_and.at(alone_U, unit_K, own_K > best_K + _TIE)
+    np.logical_and.at(alone_U, unit_K, own_K > best_K + TIE)
     # The largest wrong score of anybody else: the largest of all people's, or the second largest for its owner.
     wrong_P = np.full(len(problem.person_P), -np.inf)
     np.maximum.at(wrong_P, problem.person_K, best_K)
@@ -84,7 +77,7 @@ def _certain(
     person_U = np.zeros(units, dtype=np.int64)
     person_U[unit_K] = problem.person_K
     others_U = np.where(person_U == top, second, wrong_P[top])
-    return np.asarray(alone_U & (lowest_U > others_U + _TIE))
+    return np.asarray(alone_U & (lowest_U > others_U + TIE))
 
 
 def largest_chance(people: int, enrolled: int) -> float:

@@ -140,6 +140,25 @@ def count(scores: Scores, problem: Problem) -> Counted:
     return Counted(Standing(above_K, ties_K, problem.rivals_K), rates, genuine_K, mean_K, square_K)
 
 
+def rivals(scores: Scores, problem: Problem) -> tuple[Standing, np.ndarray, np.ndarray]:
+    """Return each query's standing, its score of the right person and the largest of any impostor (K each).
+
+    In chunks, as `count`.
+    """
+    genuine_K = genuine_scores(scores, problem.query_K, problem.genuine_K)
+    found_K3, room = np.empty((len(genuine_K), 3)), threading.local()
+
+    def work(chunk: _Chunk) -> tuple[_Chunk, np.ndarray]:
+        score_kC = _block(chunk, room)
+        score_kC[chunk.own_row_E, chunk.own_column_E] = -np.inf
+        return chunk, np.column_stack([_higher(score_kC, genuine_K[chunk.index_k]), score_kC.max(axis=1)])
+
+    for chunk, found_k3 in _side_by_side(work, list(_chunks(scores, problem))):
+        found_K3[chunk.index_k] = found_k3
+    above_K, ties_K, best_K = found_K3.T
+    return Standing(above_K, ties_K, problem.rivals_K), genuine_K, best_K
+
+
 def _add_rows(total_PT: np.ndarray, person_K: np.ndarray, row_KT: np.ndarray) -> None:
     """Add rows to those of their people."""
     if len(np.unique(person_K)) == len(person_K):
