@@ -1,56 +1,13 @@
-"""Attention maps of the encoder, and what is read off them.
+"""What is read off the encoder's attention maps (see `transecg_core.attribution.embedding`).
 
-``timm`` uses fused attention, which never forms the attention matrix. It is switched off
-while maps are captured and restored afterwards.
+A map is (B, H, T + 1, T + 1), class token first; of the last block the class token's row is enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
-
-from transecg_core.model.encoder import Encoder
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put `module` in evaluation mode and restore its mode afterwards."""
-    was_training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(was_training)
-
-
-@contextmanager
-def captured_attention(encoder: Encoder) -> Iterator[list[Tensor]]:
-    """Yield a list that a forward pass fills with one attention tensor (B, H, T + 1, T + 1) per block.
-
-    The tensors belong to the graph, so scores can be differentiated by them.
-    """
-    maps: list[Tensor] = []
-
-    def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-        maps.append(output)
-
-    attentions: list[Any] = [block.attn for block in encoder.blocks]
-    fused = [attention.fused_attn for attention in attentions]
-    # The attention dropout sees the softmaxed weights, and in evaluation mode passes them on as they are.
-    hooks = [attention.attn_drop.register_forward_hook(keep) for attention in attentions]
-    try:
-        for attention in attentions:
-            attention.fused_attn = False
-        with evaluating(encoder):
-            yield maps
-    finally:
-        for attention, was_fused, hook in zip(attentions, fused, hooks, strict=True):
-            attention.fused_attn = was_fused
-            hook.remove()
+from torch import Tensor
 
 
 def cls_attention(maps: Sequence[Tensor]) -> Tensor:
@@ -59,15 +16,14 @@ def cls_attention(maps: Sequence[Tensor]) -> Tensor:
 
 
 def rollout(maps: Sequence[Tensor]) -> Tensor:
-    """Return attention rollout, (B, T + 1, T + 1): the product over blocks of (attention + identity) / 2.
+    """Return attention rollout from the class token, (B, T + 1): the product over blocks of (A + I) / 2.
 
-    Rows sum to 1. Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers".
+    A row sums to 1. Source: Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers".
     """
-    identity = torch.eye(maps[0].shape[-1])
-    flow = identity.expand(maps[0].shape[0], -1, -1)
-    for attention in maps:
-        flow = (0.5 * attention.mean(dim=1) + 0.5 * identity) @ flow
-    return flow
+    row_B1T = _class_row(maps)
+    for attention in reversed(maps):
+        row_B1T = 0.5 * _through(row_B1T, attention.mean(dim=1)) + 0.5 * row_B1T
+    return row_B1T[:, 0]
 
 
 def gradient_weighted(maps: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
@@ -77,7 +33,19 @@ def gradient_weighted(maps: Sequence[Tensor], gradients: Sequence[Tensor]) -> Te
     zero, mean over heads; accumulated as R <- R + A R from the identity. Source: Chefer, Gur and Wolf
     2021, "Generic Attention-model Explainability" (the rule without layer-wise relevance propagation).
     """
-    flow = torch.eye(maps[0].shape[-1]).expand(maps[0].shape[0], -1, -1)
-    for attention, gradient in zip(maps, gradients, strict=True):
-        flow = flow + (attention * gradient).clamp(min=0).mean(dim=1) @ flow
-    return flow[:, 0, 1:]
+    row_B1T = _class_row(maps)
+    for attention, gradient in zip(reversed(maps), reversed(gradients), strict=True):
+        row_B1T = row_B1T + _through(row_B1T, (attention * gradient).clamp(min=0).mean(dim=1))
+    return row_B1T[:, 0, 1:]
+
+
+def _class_row(maps: Sequence[Tensor]) -> Tensor:
+    """Return the class token's row of the identity, (B, 1, T + 1): both products are formed from the top down."""
+    row_B1T = maps[0].new_zeros(maps[0].shape[0], 1, maps[0].shape[-1])
+    row_B1T[:, :, 0] = 1.0
+    return row_B1T
+
+
+def _through(row_B1T: Tensor, weight_BQT: Tensor) -> Tensor:
+    # Rows left out of a block's map are those that the row has no weight on yet.
+    return row_B1T[:, :, : weight_BQT.shape[1]] @ weight_BQT

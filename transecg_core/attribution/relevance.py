@@ -1,7 +1,7 @@
-"""Relevance per sample: five methods behind one function.
+"""Relevance per sample: all methods behind one function.
 
-Every method works per token (patch); a token's relevance is spread evenly over its samples,
-so that sums over samples and over tokens agree.
+Methods that look at tokens (patches) spread a token's relevance evenly over its samples, and
+``component-occlusion`` a component's, so that sums over samples and over tokens agree.
 """
 
 from __future__ import annotations
@@ -12,23 +12,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from transecg_core.attribution.attention import (
-    captured_attention,
-    cls_attention,
-    evaluating,
-    gradient_weighted,
-    rollout,
-)
+from transecg_core.attribution.attention import cls_attention, gradient_weighted, rollout
+from transecg_core.attribution.embedding import chunks, class_token, embed, evaluating
+from transecg_core.attribution.integrated_gradients import integrated_gradients
+from transecg_core.attribution.knockout import drops, spread
+from transecg_core.attribution.methods import METHODS, TASK_BLIND
 from transecg_core.attribution.targets import Target
 from transecg_core.model.encoder import Encoder
 from transecg_core.model.heads import SiteModel
 
-METHODS: tuple[str, ...] = ("cls-attention", "rollout", "gradient-attention", "occlusion", "random")
-TASK_BLIND: frozenset[str] = frozenset({"cls-attention", "rollout", "random"})
-"""Methods that never see the target: on a shared trunk they give one map for all tasks."""
+__all__ = ["METHODS", "TASK_BLIND", "embed", "occluded", "per_token", "relevance", "relevances"]
 
-CHUNK = 256
-"""Windows per forward pass; larger batches aren't faster on a CPU."""
+FILLED: frozenset[str] = frozenset({"integrated-gradients", "occlusion", "component-occlusion"})
+"""Methods that compare a window with other people's."""
 
 
 def relevance(
@@ -38,6 +34,7 @@ def relevance(
     method: str,
     *,
     fill_KBL: np.ndarray | None = None,
+    component_BL: np.ndarray | None = None,
     seed: int = 0,
 ) -> np.ndarray:
     """Return how much each sample speaks for `target`, float32 (B, L).
@@ -52,19 +49,26 @@ def relevance(
         The scalar to explain, made for exactly these windows.
     method
         One of `METHODS`. ``cls-attention``, ``rollout`` and ``random`` don't depend on `target`.
-        Only ``occlusion`` has a sign: negative samples speak against the target.
+        Those of `transecg_core.attribution.methods.SIGNED` have negative samples, which speak against
+        the target.
     fill_KBL
-        For ``occlusion``: K windows per window whose patches take the place of its own, one patch
-        at a time; the effect is averaged over K. See `transecg_core.attribution.cohort.donors`.
+        K windows per window that stand for "somebody else", see `transecg_core.attribution.cohort.donors`;
+        the effect is averaged over K. ``occlusion`` takes patches from them, one at a time,
+        ``component-occlusion`` whole components, and ``integrated-gradients`` starts from them.
+    component_BL
+        Component code per sample, for ``component-occlusion``.
     seed
         Seed of the ``random`` scores; other methods draw nothing.
 
     Raises
     ------
     ValueError
-        For an unknown method, or occlusion without a fill.
+        For an unknown method, or one without the fill or the components that it needs.
     """
-    return relevances(model, x_BL, {"target": target}, method, fill_KBL=fill_KBL, seed=seed)["target"]
+    targets = {"target": target}
+    return relevances(model, x_BL, targets, method, fill_KBL=fill_KBL, component_BL=component_BL, seed=seed)[
+        "target"
+    ]
 
 
 def relevances(
@@ -74,25 +78,50 @@ def relevances(
     method: str,
     *,
     fill_KBL: np.ndarray | None = None,
+    component_BL: np.ndarray | None = None,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """Return name -> `relevance` for several targets on the same windows, sharing the passes."""
     encoder = model.encoder
+    if method in FILLED:
+        if fill_KBL is None:
+            raise ValueError(f"{method} needs fill_KBL, windows of other people")
+        return _filled(encoder, x_BL, targets, method, fill_KBL, component_BL)
     if method == "random":
         rng = np.random.default_rng(seed)
-        token_BT = rng.random((len(x_BL), x_BL.shape[1] // encoder.patch)).astype(np.float32)
-        return {name: _per_sample(token_BT, encoder.patch) for name in targets}
-    if method == "occlusion":
-        if fill_KBL is None:
-            raise ValueError("occlusion needs fill_KBL, the windows to take patches from")
-        token = _occlusion(encoder, x_BL, fill_KBL, targets)
+        blind_BT = rng.random((len(x_BL), x_BL.shape[1] // encoder.patch)).astype(np.float32)
+        token = dict.fromkeys(targets, blind_BT)
     elif method == "gradient-attention":
         token = _gradient_attention(encoder, x_BL, targets)
     elif method in TASK_BLIND:
-        blind_BT = _attention(encoder, x_BL, method)
-        token = {name: blind_BT for name in targets}
+        token = dict.fromkeys(targets, _attention(encoder, x_BL, method))
     else:
         raise ValueError(f"no relevance method '{method}'; one of {', '.join(METHODS)}")
+    return {name: _per_sample(value_BT, encoder.patch) for name, value_BT in token.items()}
+
+
+def _filled(
+    encoder: Encoder,
+    x_BL: np.ndarray,
+    targets: Mapping[str, Target],
+    method: str,
+    fill_KBL: np.ndarray,
+    component_BL: np.ndarray | None,
+) -> dict[str, np.ndarray]:
+    """Return name -> relevance (B, L) by a method that compares a window with other people's."""
+    if method == "component-occlusion":
+        if component_BL is None:
+            raise ValueError("component-occlusion needs component_BL, the component of every sample")
+        found = drops(encoder, x_BL, component_BL, targets, "people", fill_KBL)
+        return {name: spread(drop_BK, component_BL) for name, drop_BK in found.items()}
+    if method == "occlusion":
+        token = _occlusion(encoder, x_BL, fill_KBL, targets)
+    else:
+        # Samples of one patch pull in both directions; what the model gets of it is their sum.
+        token = {
+            name: per_token(integrated_gradients(encoder, x_BL, fill_KBL, target), encoder.patch)
+            for name, target in targets.items()
+        }
     return {name: _per_sample(value_BT, encoder.patch) for name, value_BT in token.items()}
 
 
@@ -108,24 +137,13 @@ def _per_sample(token_BT: np.ndarray, patch: int) -> np.ndarray:
     return np.repeat(token_BT / patch, patch, axis=1).astype(np.float32)
 
 
-def embed(encoder: Encoder, x_BL: np.ndarray) -> Tensor:
-    """Return the embeddings (B, D) of windows, without a graph."""
-    with torch.no_grad(), evaluating(encoder):
-        return torch.cat([encoder(part) for part in _chunks(x_BL)])
-
-
-def _chunks(x_BL: np.ndarray) -> tuple[Tensor, ...]:
-    return torch.tensor_split(
-        torch.from_numpy(np.ascontiguousarray(x_BL, dtype=np.float32)), tuple(range(CHUNK, len(x_BL), CHUNK))
-    )
-
-
 def _attention(encoder: Encoder, x_BL: np.ndarray, method: str) -> np.ndarray:
     parts = []
-    for part in _chunks(x_BL):
-        with torch.no_grad(), captured_attention(encoder) as maps:
-            encoder(part)
-        parts.append(cls_attention(maps) if method == "cls-attention" else rollout(maps)[:, 0, 1:])
+    with torch.no_grad(), evaluating(encoder):
+        for part in chunks(x_BL):
+            maps: list[Tensor] = []
+            class_token(encoder, part, maps)
+            parts.append(cls_attention(maps) if method == "cls-attention" else rollout(maps)[:, 1:])
     return torch.cat(parts).numpy()
 
 
@@ -134,16 +152,17 @@ def _gradient_attention(
 ) -> dict[str, np.ndarray]:
     parts: dict[str, list[Tensor]] = {name: [] for name in targets}
     start = 0
-    for part in _chunks(x_BL):
+    for part in chunks(x_BL):
         row_M = torch.arange(start, start + len(part))
         start += len(part)
-        with torch.enable_grad(), captured_attention(encoder) as maps:
+        maps: list[Tensor] = []
+        with torch.enable_grad(), evaluating(encoder):
             # Differentiable input: the maps are in the graph even where all weights are frozen.
-            z_MD = encoder(part.clone().requires_grad_())
-            for name, target in targets.items():
+            z_MD = class_token(encoder, part.clone().requires_grad_(), maps)
+            detached = [attention.detach() for attention in maps]
+            for number, (name, target) in enumerate(targets.items(), start=1):
                 total = target.score(z_MD, row_M).sum()
-                gradients = torch.autograd.grad(total, maps, retain_graph=True)
-                detached = [attention.detach() for attention in maps]
+                gradients = torch.autograd.grad(total, maps, retain_graph=number < len(targets))
                 parts[name].append(gradient_weighted(detached, gradients))
     return {name: torch.cat(pieces).numpy() for name, pieces in parts.items()}
 
@@ -161,7 +180,7 @@ def _occlusion(
     z_BD = embed(encoder, x_BL)
     row_B = torch.arange(len(x_BL))
     row_M = row_B.repeat_interleave(tokens)
-    drops = {name: np.zeros((len(x_BL), tokens)) for name in targets}
+    lost = {name: np.zeros((len(x_BL), tokens)) for name in targets}
     for fill_BL in fill_KBL:
         z_parts = [
             embed(encoder, occluded(x_BL[part], fill_BL[part], encoder.patch).reshape(-1, length))
@@ -171,5 +190,5 @@ def _occlusion(
         with torch.no_grad():
             for name, target in targets.items():
                 without_BT = target.score(z_MD, row_M).reshape(-1, tokens)
-                drops[name] += (target.score(z_BD, row_B)[:, None] - without_BT).numpy() / len(fill_KBL)
-    return drops
+                lost[name] += (target.score(z_BD, row_B)[:, None] - without_BT).numpy() / len(fill_KBL)
+    return lost

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,12 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from transecg_core.attribution.attention import captured_attention, gradient_weighted, rollout
-from transecg_core.attribution.relevance import METHODS, TASK_BLIND, embed, per_token, relevance, relevances
+from transecg_core.attribution.attention import cls_attention, gradient_weighted, rollout
+from transecg_core.attribution.embedding import chunks, class_token, embed
+from transecg_core.attribution.methods import CLAIM_METHODS, FAMILIES, METHODS, SIGNED, TASK_BLIND
+from transecg_core.attribution.relevance import per_token, relevance, relevances
 from transecg_core.attribution.targets import ClassTarget, RowsOf, SimilarityTarget
 from transecg_core.model.heads import new_site_model
 
 CLASS_B = np.array([0, 1, 1, 0, 1, 0])
+COMPONENT_BL = np.tile(np.repeat(np.array([5, 0, 1, 2, 3, 4, 6, 5], dtype=np.uint8), 25), (6, 1))
 
 
 @pytest.fixture(scope="module")
@@ -44,48 +48,80 @@ class Linear:
         return z_MD @ self.weight
 
 
-def test_captured_attention_rows_sum_to_one_and_match_the_fused_forward(model, x_BL):
-    x = torch.from_numpy(x_BL)
+@pytest.mark.parametrize("patch", [5, 10])
+def test_the_short_way_to_the_class_token_is_the_encoder(x_BL, patch):
+    encoder = new_site_model(patch, (), seed=4).encoder.eval()
+    with torch.no_grad():  # weights of the size that training reaches
+        for parameter in encoder.parameters():
+            parameter += 0.2 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    whole, short = (torch.from_numpy(x_BL).requires_grad_() for _ in range(2))
+    weight = torch.linspace(-1, 1, 64)
+    one, other = encoder(whole), class_token(encoder, short)
+    assert torch.allclose(one, other, atol=2e-5)
+    (one @ weight).sum().backward()
+    (other @ weight).sum().backward()
+    assert torch.allclose(whole.grad, short.grad, atol=1e-4)
+
+
+def _maps(model, x_BL) -> list[Tensor]:
+    maps: list[Tensor] = []
     with torch.no_grad():
-        fused = model.encoder.eval()(x)
-        with captured_attention(model.encoder) as maps:
-            plain = model.encoder(x)
-    assert [tuple(m.shape) for m in maps] == [(6, 4, 21, 21)] * 2
-    assert all(torch.allclose(m.sum(-1), torch.ones(6, 4, 21), atol=1e-5) for m in maps)
-    assert torch.allclose(plain, fused, atol=1e-5)
+        class_token(model.encoder, torch.from_numpy(x_BL), maps)
+    return maps
 
 
-@pytest.mark.parametrize("fused", [True, False])
-def test_fused_attention_hooks_and_mode_are_restored_even_after_an_error(model, fused):
+def test_attention_is_that_of_the_encoder_and_sums_to_one(model, x_BL):
+    seen: list[Tensor] = []
     attentions = [block.attn for block in model.encoder.blocks]
+    hooks = [a.attn_drop.register_forward_hook(lambda *args: seen.append(args[2])) for a in attentions]
     for attention in attentions:
-        attention.fused_attn = fused
-    model.encoder.train()
-    states = []
+        attention.fused_attn = False
+    with torch.no_grad():
+        model.encoder.eval()(torch.from_numpy(x_BL))
+    for attention, hook in zip(attentions, hooks, strict=True):
+        attention.fused_attn = True
+        hook.remove()
+    maps = _maps(model, x_BL)
+    assert [tuple(m.shape) for m in maps] == [(6, 4, 21, 21), (6, 4, 1, 21)]
+    assert all(torch.allclose(m.sum(-1), torch.ones(m.shape[:-1]), atol=1e-5) for m in maps)
+    assert torch.allclose(maps[0], seen[0], atol=1e-6)
+    assert torch.allclose(maps[1], seen[1][:, :, :1], atol=1e-6)
+    assert torch.allclose(cls_attention(maps), seen[1].mean(dim=1)[:, 0, 1:], atol=1e-6)
 
-    def fail() -> None:
-        with captured_attention(model.encoder):
-            states.extend([attention.fused_attn for attention in attentions] + [model.encoder.training])
+
+def test_rollout_and_gradient_weighting_are_the_class_row_of_the_whole_products():
+    generator = torch.Generator().manual_seed(0)
+    maps = [torch.rand(2, 3, 6, 6, generator=generator).softmax(-1) for _ in range(3)]
+    gradients = [torch.randn(2, 3, 6, 6, generator=generator) for _ in range(3)]
+    identity = torch.eye(6)
+    flow, relevance_BTT = identity, identity
+    for attention, gradient in zip(maps, gradients, strict=True):
+        flow = (0.5 * attention.mean(1) + 0.5 * identity) @ flow
+        relevance_BTT = relevance_BTT + (attention * gradient).clamp(min=0).mean(1) @ relevance_BTT
+    short = [*maps[:-1], maps[-1][:, :, :1]], [*gradients[:-1], gradients[-1][:, :, :1]]
+    for a, g in ((maps, gradients), short):
+        assert torch.allclose(rollout(a), flow[:, 0], atol=1e-6)
+        assert torch.allclose(gradient_weighted(a, g), relevance_BTT[:, 0, 1:], atol=1e-5)
+    assert torch.allclose(rollout(maps).sum(-1), torch.ones(2), atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_is_restored_even_after_an_error(model, x_BL, method, training):
+    class Failing(ClassTarget):
+        def score(self, z_MD: Tensor, row_M: Tensor) -> Tensor:
             raise RuntimeError("on purpose")
 
-    with pytest.raises(RuntimeError, match="on purpose"):
-        fail()
-    assert states == [False, False, False]
-    assert all(attention.fused_attn is fused for attention in attentions)
-    assert not any(attention.attn_drop._forward_hooks for attention in attentions)
-    assert model.encoder.training
-    for attention in attentions:
-        attention.fused_attn = True
-
-
-def test_rollout_is_row_stochastic_and_keeps_identity(model, x_BL):
-    with torch.no_grad(), captured_attention(model.encoder) as maps:
-        model.encoder(torch.from_numpy(x_BL))
-    flow = rollout(maps)
-    assert torch.allclose(flow.sum(-1), torch.ones(6, 21), atol=1e-5)
-    assert (flow >= 0).all()
-    identity = torch.eye(5).expand(2, 3, 5, 5)
-    assert torch.allclose(rollout([identity, identity]), torch.eye(5).expand(2, 5, 5))
+    model.encoder.train(training)
+    target = Failing(model.heads["sex"], CLASS_B)
+    options = {"fill_KBL": x_BL[None, ::-1], "component_BL": COMPONENT_BL}
+    if method in TASK_BLIND:
+        relevance(model, x_BL, target, method, **options)
+    else:
+        with pytest.raises(RuntimeError, match="on purpose"):
+            relevance(model, x_BL, target, method, **options)
+    assert model.encoder.training is training
+    model.encoder.eval()
 
 
 def test_gradient_weighting_drops_negative_evidence():
@@ -140,7 +176,7 @@ def test_every_method_gives_finite_float32_maps_and_leaves_the_model_alone(model
     for parameter in model.encoder.parameters():
         parameter.requires_grad_(False)  # also where training has frozen the encoder
     target = ClassTarget(model.heads["sex"], CLASS_B)
-    got = relevance(model, x_BL, target, method, fill_KBL=x_BL[None, ::-1], seed=1)
+    got = relevance(model, x_BL, target, method, fill_KBL=x_BL[None, ::-1], component_BL=COMPONENT_BL, seed=1)
     for parameter in model.encoder.parameters():
         parameter.requires_grad_(True)
     assert got.shape == (6, 200)
@@ -154,8 +190,16 @@ def test_every_method_gives_finite_float32_maps_and_leaves_the_model_alone(model
 @pytest.mark.parametrize("method", METHODS)
 def test_shared_passes_change_nothing_and_only_class_specific_methods_see_the_target(model, x_BL, method):
     sex, age = ClassTarget(model.heads["sex"], CLASS_B), ClassTarget(model.heads["age"], CLASS_B + 1)
-    both = relevances(model, x_BL, {"sex": sex, "age": age}, method, fill_KBL=x_BL[None, ::-1], seed=1)
-    alone = relevance(model, x_BL, age, method, fill_KBL=x_BL[None, ::-1], seed=1)
+    both = relevances(
+        model,
+        x_BL,
+        {"sex": sex, "age": age},
+        method,
+        fill_KBL=x_BL[None, ::-1],
+        component_BL=COMPONENT_BL,
+        seed=1,
+    )
+    alone = relevance(model, x_BL, age, method, fill_KBL=x_BL[None, ::-1], component_BL=COMPONENT_BL, seed=1)
     np.testing.assert_allclose(both["age"], alone, rtol=1e-4, atol=1e-6)
     assert np.array_equal(both["sex"], both["age"]) is (method in TASK_BLIND)
 
@@ -163,7 +207,7 @@ def test_shared_passes_change_nothing_and_only_class_specific_methods_see_the_ta
 def test_gradient_attention_in_chunks_equals_row_by_row(model, monkeypatch, x_BL):
     target = ClassTarget(model.heads["age"], CLASS_B)
     whole = relevance(model, x_BL, target, "gradient-attention")
-    monkeypatch.setattr("transecg_core.attribution.relevance.CHUNK", 4)
+    monkeypatch.setattr("transecg_core.attribution.relevance.chunks", partial(chunks, size=4))
     np.testing.assert_allclose(
         relevance(model, x_BL, target, "gradient-attention"), whole, rtol=1e-3, atol=1e-7
     )
