@@ -15,6 +15,7 @@ from transecg_core.risk.rows import POOLED
 TRUTHS: Mapping[str, str] = MappingProxyType({
     "identity": "a person's recordings at one site have something in common",
     "identity elsewhere": "so have their recordings at two sites",
+    "another's name": "a person's recordings have something in common with those of whoever was given their name",
     "noise": "so has what is left of their windows without the beat",
     "heart rate": "so have their RR intervals",
     "amplitude": "so has the height of their beats in mV",
@@ -31,6 +32,7 @@ TRUTHS: Mapping[str, str] = MappingProxyType({
 NEVER_PLANTED: Mapping[str, str] = MappingProxyType({
     "tighter": "no federation that we tried does it on every seed; found where embeddings are constructed "
     "(tests/transecg_core/risk)",
+    "another's name": "names are given at random: there is nothing to find, whatever was planted",
     "rebuilt": "a round of many people's steps gives nobody away; found where one person trains a few steps "
     "(tests/transecg_core/risk)",
 })  # fmt: skip
@@ -89,6 +91,9 @@ PROBES: tuple[Probe, ...] = (
     *_linked("identity", "identification", "EER", "TAR@5%FAR"),
     *_linked("identity", "adaptive identification", "EER"),
     *_linked("identity", "shortcut: harmonised devices", "EER"),
+    *_linked("identity", "shortcut: mains notched", "EER"),
+    *_linked("identity", "shortcut: wander swapped", "EER"),
+    *_linked("another's name", "shortcut: names permuted", "rank-1", "EER"),
     # Guessing among the 14 enrolled at the probe's site names somebody accepted (5 %) rightly one time in 14, and
     # among those of one sex and age band, 14 / 6 on average, at most half the time.
     *(

@@ -27,9 +27,12 @@ from transecg_core.risk.attacks.shared_head_loss import SHARED_HEAD_LOSS
 from transecg_core.risk.attacks.shortcut_amplitude import AMPLITUDE
 from transecg_core.risk.attacks.shortcut_harmonised import HARMONISED
 from transecg_core.risk.attacks.shortcut_heart_rate import HEART_RATE
+from transecg_core.risk.attacks.shortcut_mains import MAINS
 from transecg_core.risk.attacks.shortcut_noise_spectrum import NOISE_SPECTRUM
 from transecg_core.risk.attacks.shortcut_noise_windows import NOISE_WINDOWS
+from transecg_core.risk.attacks.shortcut_permuted import PERMUTED
 from transecg_core.risk.attacks.shortcut_site_alone import SITE_ALONE
+from transecg_core.risk.attacks.shortcut_wander import WANDER
 from transecg_core.risk.attacks.shortcut_within_site import WITHIN_SITE
 from transecg_core.risk.attacks.source_site import SOURCE_SITE
 from transecg_core.risk.attacks.update_inversion import UPDATE_INVERSION
@@ -65,6 +68,9 @@ ATTACKS: tuple[Attack, ...] = (
     NOISE_SPECTRUM,
     NOISE_WINDOWS,
     HARMONISED,
+    MAINS,
+    WANDER,
+    PERMUTED,
     HEART_RATE,
     AMPLITUDE,
 )

@@ -16,6 +16,8 @@ THIN = 6
 BAND_HZ, ORDER = (1.0, 25.0), 2
 STEP = 0.05
 """Common quantisation step of harmonised windows, in standard deviations of a window."""
+MAINS_HZ, NOTCH_HZ = (50.0, 60.0), 1.25
+"""Frequencies of the mains, and how far around them the notch reaches: one bin of a window to each side."""
 CLIP = 3.0
 """Largest standardised feature."""
 _FLAT = 1e-9
@@ -71,6 +73,35 @@ def harmonised(x_NL: np.ndarray) -> np.ndarray:
     sos = butter(ORDER, BAND_HZ, "bandpass", fs=FS_HZ, output="sos")
     filtered_NL = normed(sosfiltfilt(sos, x_NL.astype(np.float64), axis=1))
     return normed(np.round(filtered_NL / STEP) * STEP)
+
+
+def without_mains(x_NL: np.ndarray) -> np.ndarray:
+    """Return windows (N, L) without their 50 and 60 Hz, of which a whole number of periods fits in a window.
+
+    The band-pass of `transecg_core.signals.preprocess` ends at 40 Hz, and lets a fifth of a hum's height at
+    50 Hz through, a twelfth at 60 Hz.
+    """
+    spectrum_NF = np.fft.rfft(x_NL.astype(np.float64), axis=1)
+    hz_F = np.fft.rfftfreq(x_NL.shape[1], 1 / FS_HZ)
+    for mains in MAINS_HZ:
+        spectrum_NF[:, np.abs(hz_F - mains) <= NOTCH_HZ + 1e-9] = 0.0
+    return np.asarray(np.fft.irfft(spectrum_NF, n=x_NL.shape[1], axis=1))
+
+
+def slow_L3(length: int) -> np.ndarray:
+    """Return an offset, a slope and a bend, orthonormal (L, 3): what a wander below 1 Hz is in a window of 0.8 s."""
+    return np.asarray(np.linalg.qr(np.vander(np.linspace(-1.0, 1.0, length), 3, increasing=True))[0])
+
+
+def wander(x_NL: np.ndarray, record_N: np.ndarray) -> np.ndarray:
+    """Return offset, slope and bend of each window (N, 3) against the median window of its record.
+
+    Against the record's own, because a slope that all its windows share can't be told from the beat's shape.
+    """
+    if not len(x_NL):
+        return np.zeros((0, 3))
+    median_RL = group_medians(x_NL, record_N, int(record_N.max()) + 1)
+    return np.asarray((x_NL - median_RL[record_N]).astype(np.float64) @ slow_L3(x_NL.shape[1]))
 
 
 def normed(x_NL: np.ndarray) -> np.ndarray:

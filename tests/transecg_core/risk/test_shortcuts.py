@@ -15,9 +15,12 @@ from transecg_core.risk.attacks.adaptive import ADAPTIVE, head
 from transecg_core.risk.attacks.shortcut_amplitude import AMPLITUDE
 from transecg_core.risk.attacks.shortcut_harmonised import HARMONISED
 from transecg_core.risk.attacks.shortcut_heart_rate import HEART_RATE, rhythm
+from transecg_core.risk.attacks.shortcut_mains import MAINS
 from transecg_core.risk.attacks.shortcut_noise_spectrum import NOISE_SPECTRUM
 from transecg_core.risk.attacks.shortcut_noise_windows import NOISE_WINDOWS
+from transecg_core.risk.attacks.shortcut_permuted import PERMUTED, shuffled
 from transecg_core.risk.attacks.shortcut_site_alone import SITE_ALONE
+from transecg_core.risk.attacks.shortcut_wander import WANDER, donors
 from transecg_core.risk.attacks.shortcut_within_site import WITHIN_SITE
 from transecg_core.risk.beside import beside
 from transecg_core.risk.cases import build_case
@@ -25,12 +28,24 @@ from transecg_core.risk.context import AuditSite
 from transecg_core.risk.evidence import Evidence, Held, gather
 from transecg_core.risk.recordings import recordings_of
 from transecg_core.risk.rows import NotMeasurable
-from transecg_core.risk.shortcuts import THIN, harmonised, thinned, without_beats
+from transecg_core.risk.shortcuts import (
+    THIN,
+    harmonised,
+    slow_L3,
+    thinned,
+    wander,
+    without_beats,
+    without_mains,
+)
 from transecg_core.signals.cache import cached_windows
 from transecg_core.splits.membership import members
 from transecg_core.splits.protocols import split
 
-ALL = (SITE_ALONE, WITHIN_SITE, NOISE_SPECTRUM, NOISE_WINDOWS, HARMONISED, HEART_RATE, AMPLITUDE, ADAPTIVE)
+ALL = (
+    SITE_ALONE, WITHIN_SITE, NOISE_SPECTRUM, NOISE_WINDOWS, HARMONISED, MAINS, WANDER, PERMUTED, HEART_RATE,
+    AMPLITUDE, ADAPTIVE,
+)  # fmt: skip
+GAIN = "gain in rank-1 over the same windows as they are"
 
 
 def found(context, attack, public=None):
@@ -79,6 +94,110 @@ def test_harmonised_windows_forget_gain_offset_step_and_band():
     assert np.abs(harmonised(other.astype(np.float32)) - plain)[:, 20:-20].max() < 0.15
     assert np.abs(other - x_NL).max() > 2
     assert not harmonised(np.ones((2, 200), dtype=np.float32)).any()
+
+
+def test_the_notch_takes_the_mains_and_leaves_a_beat():
+    rng = np.random.default_rng(0)
+    at_L = np.arange(200) / 250
+    beat_L = np.exp(-(((at_L - 0.3) / 0.02) ** 2)) + 0.3 * np.exp(-(((at_L - 0.6) / 0.06) ** 2))
+    hum_NL = sum(np.sin(2 * np.pi * hz * at_L + rng.uniform(0, 6, (5, 1))) for hz in (50, 60))
+    assert np.abs(without_mains(beat_L + hum_NL) - beat_L).max() < 0.01
+    away_NL = np.sin(2 * np.pi * 40 * at_L + rng.uniform(0, 6, (5, 1)))
+    np.testing.assert_allclose(without_mains(away_NL), away_NL, atol=1e-9)
+
+
+def test_wander_is_what_departs_from_the_record_s_median_window():
+    rng = np.random.default_rng(0)
+    beat_RL = np.sin(2 * np.pi * np.outer([2, 3], np.arange(200) / 200)) + np.linspace(0, 1, 200)
+    record_N = np.repeat([0, 1], 41)
+    moved_N3 = rng.normal(size=(82, 3))
+    moved_N3 -= np.stack([np.median(moved_N3[record_N == r], axis=0) for r in (0, 1)])[record_N]
+    found = wander(beat_RL[record_N] + moved_N3 @ slow_L3(200).T, record_N)
+    assert np.corrcoef(found.ravel(), moved_N3.ravel())[0, 1] > 0.97
+    np.testing.assert_allclose(
+        wander(beat_RL[record_N], record_N), 0, atol=1e-9
+    )  # a tilt that stays is no wander
+    lent = donors(
+        np.array([0, 0, 0, 1, 1]), np.array([0, 1, 1, 2, 3]), np.array([0, 0, 1, 1]), np.array([0, 1, 2, -1])
+    )
+    assert lent[0] in (1, 2)
+    assert (lent[1], lent[2]) == (0, 4)
+    assert lent[3] in (3, 4)
+    with pytest.raises(NotMeasurable, match="nobody else"):
+        donors(np.zeros(2, int), np.zeros(2, int), np.zeros(1, int), np.zeros(1, int))
+
+
+class Hum(nn.Module):
+    """An encoder that hears how loud a window is at six frequencies around 50 and 60 Hz, and nothing else."""
+
+    def forward(self, x_BL):
+        return torch.fft.rfft(x_BL, dim=1).abs()[:, [39, 40, 41, 47, 48, 49]]
+
+
+class Drift(nn.Module):
+    """An encoder that sees how far a window's slope and bend are from nothing, and their product."""
+
+    def forward(self, x_BL):
+        c_B3 = x_BL @ torch.from_numpy(slow_L3(x_BL.shape[1])).float()
+        return torch.stack([c_B3[:, 1].abs(), c_B3[:, 2].abs(), c_B3[:, 1] * c_B3[:, 2]], dim=1)
+
+
+def with_hum(windows):
+    """Everybody's recorder hums at six frequencies, as loudly as nobody else's."""
+    rng, at_L = np.random.default_rng(3), np.arange(200) / 250
+    loud_P6 = rng.uniform(0, 1.0, (24, 6))[windows.participant_N]
+    phase_N6 = rng.uniform(0, 6, loud_P6.shape)
+    hz_6 = np.array([48.75, 50, 51.25, 58.75, 60, 61.25])
+    hum_NL = (loud_P6[:, :, None] * np.sin(2 * np.pi * hz_6[:, None] * at_L + phase_N6[:, :, None])).sum(
+        axis=1
+    )
+    return (0.02 * windows.x_NL + hum_NL).astype(np.float32)
+
+
+def with_drift(windows):
+    """Everybody's baseline moves by their own mixture of slope and bend, more or less in each window."""
+    rng = np.random.default_rng(3)
+    own_N3 = np.column_stack([np.zeros(24), rng.uniform(1, 6, 24), rng.uniform(-6, 6, 24)])[
+        windows.participant_N
+    ]
+    sign_N1 = rng.choice([-1.0, 1.0], (len(own_N3), 1)) * rng.uniform(0.9, 1.1, (len(own_N3), 1))
+    return (0.3 * windows.x_NL + (sign_N1 * own_N3) @ slow_L3(200).T).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("attack", "reader", "planted"),
+    [(MAINS, Hum, with_hum), (WANDER, Drift, with_drift)],
+    ids=["mains", "wander"],
+)
+def test_identity_in_the_shortcut_is_lost_with_it_and_identity_in_the_beat_is_not(
+    fakes, attack, reader, planted
+):
+    plain = fakes.build(fakes.recipe(sites=2, people=24, windows=8))
+    shortcut = with_windows(replace(plain, model=fakes.model(reader())), x_NL=planted)
+    lost = found(shortcut, attack)
+    assert lost[GAIN].ci95[1] < -0.15
+    assert lost["EER"].ci95[1] > 0.45
+    kept = found(plain, attack)
+    assert kept["rank-1"].main > 0.9
+    assert kept[GAIN].ci95[0] <= 0 <= kept[GAIN].ci95[1]
+
+
+def test_shuffled_names_are_found_by_chance_only_whatever_the_encoder_knows(fakes):
+    """Twelve federations that everybody is identified in: every interval but one by luck covers chance."""
+    rows = []
+    for seed in range(12):
+        context = fakes.build(fakes.recipe(sites=2, people=12, windows=2, seed=seed))
+        assert found(context, WITHIN_SITE)["rank-1 within the site"].main == 1.0
+        rows.append(found(context, PERMUTED))
+    eer = [row["EER"] for row in rows]
+    assert np.mean([row["rank-1"].main for row in rows]) == pytest.approx(1 / 12, abs=0.06)
+    assert np.mean([row.main for row in eer]) == pytest.approx(0.5, abs=0.06)
+    assert sum(not row.ci95[0] <= 0.5 <= row.ci95[1] for row in eer) <= 2
+    case = build_case(context)
+    whose_G = shuffled(case.gallery)
+    assert sorted(whose_G) == list(range(24))
+    np.testing.assert_array_equal(case.gallery.site_G[whose_G], case.gallery.site_G)
+    assert (whose_G != np.arange(24)).sum() > 12
 
 
 def test_a_few_windows_of_every_record_stand_for_it(fakes):

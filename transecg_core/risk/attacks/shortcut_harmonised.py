@@ -20,7 +20,8 @@ def _run(given: Given) -> Cosines:
     return cosines(embed(harmonised(few.x_NL)), embed(harmonised(some.x_NL)), few, some)
 
 
-def _as_they_are(given: Given) -> Cosines:
+def as_they_are(given: Given) -> Cosines:
+    """Return identification by a few windows of each record, nothing done to them (Q, G)."""
     embed = given.released_model.embed
     few, some, first, second = thinned(given.gallery, given.probes)
     return cosines(embed(given.gallery.x_NL)[first], embed(given.probes.x_NL)[second], few, some)
@@ -34,7 +35,7 @@ HARMONISED = Beside(
     artefacts=("gallery", "probes", "released-model"),
     measure="beside",
     run=_run,
-    reference=_as_they_are,
+    reference=as_they_are,
     gain="gain in rank-1 over the same windows as they are",
     conclusion=f"{THIN} windows of each record, all in one band (1-25 Hz), one step, one scale: a large loss means that "
     "identity lay in what devices do to the rest, or in the detail that the band cuts off",
