@@ -15,7 +15,8 @@ from flwr.clientapp import ClientApp
 from torch import Tensor
 
 from client.admission import planned, refuse_by_policy, refuse_few_people, refuse_unaffordable
-from client.budget import charge_description, open_ledger, refuse_round, release_key, rounds_left
+from client.attribution import explain_once, note_part
+from client.budget import charge_answer, open_ledger, refuse_round, release_key, rounds_left
 from client.order import Order
 from client.refusal import Refusal
 from client.round import train_round
@@ -85,7 +86,7 @@ def describe(message: Message, context: Context) -> RecordDict:
     reply = releasable(cfg, node, {"site": order.site, "people": site.people, "tasks": tasks})
     reply["facts"] = json.dumps(facts)
     if not guaranteed(cfg):
-        charge_description(node, cfg, order, json.dumps(reply, sort_keys=True).encode())
+        charge_answer(node, cfg, order, "description", json.dumps(reply, sort_keys=True).encode())
     return RecordDict({"reply": ConfigRecord(reply)})
 
 
@@ -125,6 +126,7 @@ def train(message: Message, context: Context) -> RecordDict:
     result = train_round(applied(cfg), node, site, order, weights, local)
     if result.local:
         context.state[key] = ArrayRecord(dict(result.local))
+    note_part(order, context.state)
     facts: dict[str, Any] = {"site": order.site, "round": order.round, "tasks": ",".join(result.tasks)}
     if result.mechanism is not None:
         facts |= dict(zip(("q", "sigma", "steps"), result.mechanism, strict=True))
@@ -136,6 +138,20 @@ def train(message: Message, context: Context) -> RecordDict:
     return RecordDict({
         "weights": ArrayRecord(dict(result.shared)), "reply": ConfigRecord(releasable(cfg, node, facts)),
     })  # fmt: skip
+
+
+@app.query("attribute")
+@answering
+def attribute(message: Message, context: Context) -> RecordDict:
+    """Say which components of the beat the final model's heads use here: sums over people, once per run, or nothing."""
+    node, cfg, order = read_node(context.node_config), parse(context.run_config), order_of(message)
+    refuse_by_policy(node, cfg)
+    facts: dict[str, Any] = {"site": order.site, "round": order.round}
+    if releasable(cfg, node, {"attribution": ""}):  # else nothing is read
+        facts["attribution"] = explain_once(
+            node, cfg, order, arrays(message.content, "weights"), context.state
+        )
+    return RecordDict({"reply": ConfigRecord(releasable(cfg, node, facts))})
 
 
 def releasable(cfg: RunConfig, node: Node, facts: Mapping[str, Any]) -> dict[str, Any]:

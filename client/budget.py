@@ -100,16 +100,23 @@ def refuse_round(node: Node, cfg: RunConfig, order: Order, ledger: Ledger, mecha
     refuse_unaffordable(node, cfg, ledger, order.run, mechanism, rounds_left(cfg, order, ledger))
 
 
-def charge_description(node: Node, cfg: RunConfig, order: Order, reply: bytes) -> None:
-    """Write exact counts that an institution is about to tell into its ledger, once per run.
+def charge_answer(node: Node, cfg: RunConfig, order: Order, what: str, reply: bytes) -> bytes:
+    """Write an exact answer that an institution is about to give into its ledger, once per run; return what to send.
 
-    From now on its lifetime epsilon is infinite, as after a round without a guarantee.
+    From now on its lifetime epsilon is infinite, as after a round without a guarantee. Asked again, the
+    site sends what it told first.
+
+    Parameters
+    ----------
+    what
+        ``description`` or ``attribution``.
     """
     if node.ledger is None:
-        return
-    key = release_key(replace(order, round=0), "description")
+        return reply
+    key, ledger = release_key(replace(order, round=0), what), open_ledger(node, cfg, order)
     with suppress(ChargedAlready):
-        open_ledger(node, cfg, order).charge(key, _UNBOUNDED, 1, reply)
+        ledger.charge(key, _UNBOUNDED, 1, reply)
+    return ledger.lookup(key) or reply
 
 
 def charge_unbounded(

@@ -16,6 +16,7 @@ from flwr.serverapp import Grid
 from safetensors.torch import save
 from torch import Tensor
 
+from server.attribution import ask_sites
 from server.federation import Answer, Federation
 from server.strategy import MIN_SITES, Refused, Update, aggregate, check
 from transecg_core.config import RunConfig
@@ -76,10 +77,13 @@ class Coordinator:
             average = averaged(average, weights, self.cfg.ema_decay, number)
             self.progress(number, time.monotonic() - began)
         tasks = tuple(task for task in self.cfg.task_names if task in self.trained)
+        orders = {site: self.order(site, self.cfg.rounds, average) for site in self.cfg.site_names}
+        people = {site: row["participants"] for site, row in described.items()}
+        at_sites = ask_sites(federation, self.cfg, orders, tasks, people, self.say)
         record = RunRecord(
             self.cfg, federation.engine, self.rounds, self.account, described, tasks,
             start=start if self.cfg.start_from == "synthetic" else None,
-            observed=Observed(self.cfg, tuple(self.seen)) if self.kept else None,
+            observed=Observed(self.cfg, tuple(self.seen)) if self.kept else None, at_sites=at_sites,
         )  # fmt: skip
         self.say("audit: risk and attribution")
         return report_run(record, average, self.folder, self.say)

@@ -204,6 +204,7 @@ def measured(
         "risk_groups": risk_groups(found.groups, shareable=cfg.cohort == "node"),
         "rebuilt_beats": [pair.as_dict() for pair in found.rebuilt],
         "attribution": attribute(ctx, groups),
+        "attribution_at_sites": [dict(row) for row in record.at_sites],
         "example_beat": example_beat(ctx, groups),
         "threat_model": threat_model(),
         "limits": limits(cfg, facts, record.rounds, falling),

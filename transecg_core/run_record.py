@@ -42,6 +42,7 @@ class RunRecord:
     from elsewhere (`transecg_core.external`) comes without rounds and accounts, and with the
     ``command`` that audits it. ``start`` holds the pretrained weights that round 1 started from; None
     where they were random. ``observed`` holds what observers of the rounds saw; None outside a simulation.
+    ``at_sites`` holds the report's ``attribution_at_sites`` rows, as the sites sent them and checked.
     """
 
     cfg: RunConfig
@@ -53,6 +54,7 @@ class RunRecord:
     command: str | None = None
     start: Mapping[str, Tensor] | None = None
     observed: Observed | None = None
+    at_sites: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def elsewhere(self) -> bool:

@@ -104,9 +104,29 @@ def site_training_set(cfg: RunConfig, site: Site) -> TrainingSet:
     person_N, rows_N = person_P[data.windows.participant_N], trained_rows(data)
     class_P = None
     if cfg.privacy != "none":
-        slots = participant_slots(cfg, site.people)
-        class_P = np.array([slot_of(person, slots) for person in persons])
+        class_P = _slots(cfg, site, persons)
     return training_set(data.windows, rows_N, tasks, cap, person_N, class_P)
+
+
+def head_classes(cfg: RunConfig, site: Site) -> np.ndarray:
+    """Return each local participant's class in the site's own participant head, int64 (P,).
+
+    As `site_training_set` numbers them; `MISSING` for those who didn't train.
+    """
+    data = site.data
+    persons, person_P = np.unique(data.person_P, return_inverse=True)
+    trained = np.unique(person_P[data.windows.participant_N[trained_rows(data)]])
+    class_J = np.full(len(persons), MISSING, dtype=np.int64)
+    if cfg.privacy == "none":
+        class_J[trained] = np.arange(len(trained))
+    else:
+        class_J[trained] = _slots(cfg, site, persons)[trained]
+    return class_J[person_P]
+
+
+def _slots(cfg: RunConfig, site: Site, persons: np.ndarray) -> np.ndarray:
+    slots = participant_slots(cfg, site.people)
+    return np.array([slot_of(person, slots) for person in persons])
 
 
 def participant_slots(cfg: RunConfig, people: int) -> int:

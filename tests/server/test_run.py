@@ -49,7 +49,16 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def figures(report: dict) -> dict:
     return {
         key: report[key]
-        for key in ("data", "training", "privacy", "utility", "risks", "attribution", "verdict")
+        for key in (
+            "data",
+            "training",
+            "privacy",
+            "utility",
+            "risks",
+            "attribution",
+            "attribution_at_sites",
+            "verdict",
+        )
     }
 
 
@@ -63,6 +72,9 @@ def test_a_run_leaves_a_valid_report_weights_and_card(reference: Path) -> None:
     counted = sum(sum(site["skipped"].values()) for site in report["data"]["sites"])
     assert sum(int(line.rpartition(",")[2]) for line in named) == counted > 0
     assert (reference / "duplicates.csv").read_text().count("\n") == 1
+    rows = report["attribution_at_sites"]  # of four people a site, so without a figure
+    assert {row["site"] for row in rows} == {"synth-a", "synth-b", "synth-c", "synth-d"}
+    assert all(row["components"] is row["n_participants"] is row["accuracy"] is None for row in rows)
     card = json.loads((reference / "model-card.json").read_text())
     assert card["privacy"]["covers"].startswith("nothing")
     weights = load_file(reference / "encoder.safetensors")

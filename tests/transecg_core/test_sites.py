@@ -14,8 +14,16 @@ from hypothesis import strategies as st
 from transecg_core.cohorts import open_site
 from transecg_core.config import RunConfig, parse
 from transecg_core.model.heads import new_site_model
-from transecg_core.sites import Site, participant_slots, prepare, site_training_set, slot_of, trained_rows
-from transecg_core.training.local import TrainingSet
+from transecg_core.sites import (
+    Site,
+    head_classes,
+    participant_slots,
+    prepare,
+    site_training_set,
+    slot_of,
+    trained_rows,
+)
+from transecg_core.training.local import MISSING, TrainingSet
 from transecg_core.training.private import PrivateTrainer
 from transecg_core.training.sampling import PrivateSpec
 
@@ -58,6 +66,22 @@ def test_classes_are_public_and_a_person_s_own(private: tuple[RunConfig, Site]) 
     fewer = site_training_set(cfg, without(site, 0))
     assert fewer.participants == everybody.participants - 1
     assert classes(fewer).items() < classes(everybody).items()
+
+
+@pytest.mark.parametrize("unit", ["none", "participant"])
+def test_the_head_s_classes_are_those_that_training_numbers(
+    private: tuple[RunConfig, Site], unit: str
+) -> None:
+    cfg, site = private
+    cfg = parse(cfg.model_dump(by_alias=True) | {"privacy": unit})
+    windows, data = site.data.windows, site_training_set(cfg, site)
+    class_P = head_classes(cfg, site)
+    assert set(np.flatnonzero(class_P == MISSING)) == set(np.flatnonzero(~site.data.member_P))
+    class_of = {windows.x_NL[n].tobytes(): class_P[windows.participant_N[n]] for n in range(len(windows))}
+    assert classes(data).items() <= class_of.items()
+    names = site.data.person_P
+    twins = replace(site, data=replace(site.data, person_P=(names[1], *names[1:])))  # the first is the second
+    assert len(set(head_classes(cfg, twins)[:2])) == 1
 
 
 @settings(max_examples=4, deadline=None)

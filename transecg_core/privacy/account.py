@@ -128,7 +128,7 @@ def _covers(cfg: RunConfig) -> str:
     if cfg.noise == "off":
         return "nothing: gradients are clipped but no noise is added (reference arm)"
     if weights_only(releases_for(cfg.privacy, cfg.cohort != "node")):
-        return "weights only: counts and losses are shown outside the guarantee"
+        return "weights only: counts, losses and the sites' attribution are shown outside the guarantee"
     return (
         "weights, and everything made from them; rosters and tasks are declared constants. Not covered: whether a site "
         "could take part at all, and how long it took"

@@ -71,6 +71,12 @@ _TABLE: tuple[tuple[str, str, str, str], ...] = (
     ("sessions", "number of sessions", "measure", "outside"),
     ("duplicates", "pairs of records that hold one waveform", "measure", "outside"),
     ("skipped", "why records and windows were left out, counted", "measure", "outside"),
+    (
+        "attribution",
+        "which components of the beat each head uses, and its accuracy: means over ten people at least, once per run",
+        "measure",
+        "outside",
+    ),
     ("participant_head", "the head that tells the site's people apart", "withheld", "withheld"),
     ("draws", "who was drawn in a step, and how many", "withheld", "withheld"),
     ("embeddings", "embeddings of the site's windows", "withheld", "withheld"),

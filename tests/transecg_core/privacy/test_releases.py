@@ -37,11 +37,13 @@ def test_an_undeclared_release_is_refused(unit: str) -> None:
         allowed(["weights", "favourite_patient"], unit, simulation=True)
 
 
-def test_losses_leave_marked_in_a_simulation_and_not_at_all_from_a_real_site() -> None:
-    assert allowed(["weights", "loss"], "participant", simulation=False) == ("weights",)
-    assert allowed(["weights", "loss"], "participant", simulation=True) == ("weights", "loss")
+def test_losses_and_attribution_leave_marked_in_a_simulation_and_not_at_all_from_a_real_site() -> None:
+    for measure in ("loss", "attribution"):
+        assert allowed(["weights", measure], "participant", simulation=False) == ("weights",)
+        assert allowed(["weights", measure], "participant", simulation=True) == ("weights", measure)
+        assert allowed([measure], "none", simulation=False) == (measure,)
     status = {r.name: r.status for r in releases_for("participant", simulation=True)}
-    assert status["loss"] == "outside the guarantee"
+    assert status["loss"] == status["attribution"] == "outside the guarantee"
     assert status["weights"] == "charged"
 
 

@@ -1,0 +1,187 @@
+"""What a node answers when it is asked to explain the model: once per run, and to hostile orders nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
+from flwr.supercore.task_identity import TaskIdentity
+
+import client.attribution
+from client import app
+from client.attribution import note_part
+from client.ledger import read
+from client.order import Order
+from client.policy import Policy
+from client.site import INLINE_ENGINE, Node
+from transecg_core.attribution import at_site
+from transecg_core.attribution.site_rows import TOOK_NO_PART, rows_without
+from transecg_core.config import defaults, parse
+from transecg_core.model.heads import load_shared, new_site_model, shared_state
+from transecg_core.model.weights import digest
+
+Ask = Callable[..., dict[str, object]]
+TASKS = ("participant", "sex")
+ROUNDS = 2
+
+
+@pytest.fixture
+def clinic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """An institution that allows training without privacy."""
+    monkeypatch.delenv(INLINE_ENGINE, raising=False)
+    monkeypatch.setattr("client.site.inside_simulation", lambda: False)
+    for name in ("_run_id", "_node_id", "_task_id"):  # flwr stamps messages with the process's task
+        monkeypatch.setattr(TaskIdentity, name, 1)
+    return {"site": "clinic", "reader": "ludb", "data-dir": str(tmp_path), "people": 40, "max-epsilon": "none",
+            "ledger": str(tmp_path / "ledger.sqlite")}  # fmt: skip
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The digests of the weights that the site's data were explained under; no data are there."""
+    seen: list[str] = []
+
+    def explain(cfg: Any, site: Any, weights: Mapping[str, torch.Tensor], local: Any) -> list[dict[str, Any]]:
+        load_shared(new_site_model(cfg.patch, cfg.task_names, 0, 3), weights)
+        seen.append(digest(weights))
+        rows = list(rows_without(cfg.task_names, "near chance"))
+        return [row | {"n_participants": 11, "accuracy": round(0.1 * len(seen), 3)} for row in rows]
+
+    def open_site(node: Node, cfg: Any, name: str) -> None:
+        if node.site is not None and node.site != name:
+            node.source(name)  # refuses
+
+    monkeypatch.setattr(at_site, "explain_at_site", explain)
+    monkeypatch.setattr(client.attribution, "open_node_site", open_site)
+    monkeypatch.setattr(client.attribution, "refuse_few_people", lambda *_: None)
+    return seen
+
+
+def weights(seed: int = 0, tasks: tuple[str, ...] = TASKS) -> dict[str, torch.Tensor]:
+    return shared_state(new_site_model(5, tasks, seed, 3))
+
+
+def asked(
+    declared: dict[str, object], state: RecordDict, sent: Mapping[str, torch.Tensor] | None = None,
+    order: Mapping[str, object] | None = None, **options: object,
+) -> dict[str, object]:  # fmt: skip
+    run = defaults() | {
+        "cohort": "node",
+        "sites": "clinic,other",
+        "tasks": ",".join(TASKS),
+        "num-server-rounds": ROUNDS,
+    }
+    run |= {key.replace("_", "-"): value for key, value in options.items()}
+    context = Context(run_id=1, node_id=2, node_config=declared, state=state, run_config=run)  # type: ignore[arg-type]
+    content = RecordDict({"order": ConfigRecord({"site": "clinic", "round": ROUNDS, **(order or {})})})
+    content["weights"] = ArrayRecord(dict(sent or weights()))
+    message = Message(content, dst_node_id=2, message_type="query.attribute")
+    return dict(app.attribute(message, context).content["reply"])  # type: ignore[arg-type]
+
+
+def trained() -> RecordDict:
+    state = RecordDict()
+    note_part(Order("clinic", ROUNDS, "1", None), state)
+    return state
+
+
+def test_the_first_answer_of_a_run_is_the_only_one(clinic: dict[str, object], computed: list[str]) -> None:
+    state = trained()
+    first = asked(clinic, state)
+    assert first["site"] == "clinic"
+    assert json.loads(str(first["attribution"]))[0]["n_participants"] == 11
+    assert asked(clinic, state, weights(seed=9)) == first  # other weights, to learn more: the same bytes
+    assert computed == [digest(weights())]
+    assert asked(clinic, trained(), weights(seed=9)) == first  # a node that forgot: its ledger has not
+    (charge,) = read(Path(str(clinic["ledger"]))).charges
+    assert (charge.key.round, charge.key.input_hash, charge.mechanism.sigma) == (0, "attribution", 0)
+
+
+def test_a_site_answers_nothing_about_a_run_that_it_trained_in_no_round_of(
+    clinic: dict[str, object], computed: list[str]
+) -> None:
+    rows = json.loads(str(asked(clinic, RecordDict())["attribution"]))
+    assert {row["reason"] for row in rows} == {TOOK_NO_PART}
+    assert computed == []
+    assert not Path(str(clinic["ledger"])).exists()
+
+
+@pytest.mark.parametrize("unit", ["participant", "window"])
+def test_under_a_guarantee_an_institution_sends_nothing_and_reads_nothing(
+    clinic: dict[str, object], computed: list[str], unit: str
+) -> None:
+    for budget in (8.0, "none"):
+        reply = asked(clinic | {"max-epsilon": budget}, trained(), privacy=unit, tasks="sex")
+        assert reply == {"site": "clinic", "round": ROUNDS}
+    assert computed == []
+
+
+def test_a_node_with_a_budget_explains_nothing_without_a_guarantee(
+    clinic: dict[str, object], computed: list[str]
+) -> None:
+    """The server alone sets `privacy`, so the reference arm must not open what the guarantee keeps shut."""
+    for options in ({}, {"privacy": "participant", "noise": "off", "tasks": "sex"}):
+        reply = asked(clinic | {"max-epsilon": 8.0}, trained(), **options)
+        assert str(reply["error"]).startswith("budget: guarantee;")
+    assert computed == []
+
+
+def test_a_simulation_shows_it_under_a_guarantee_too_and_charges_nothing(
+    clinic: dict[str, object], computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.site.inside_simulation", lambda: True)
+    order = {"site": "synth-a"}
+    state = RecordDict()
+    note_part(Order("synth-a", ROUNDS, "1", None), state)
+    options = {"cohort": "synthetic", "sites": "auto", "privacy": "participant", "tasks": "sex"}
+    reply = asked({}, state, weights(tasks=("sex",)), order, **options)
+    assert {"attribution", "site", "round"} == set(reply)
+    assert len(computed) == 1
+
+
+def test_a_site_s_policy_may_keep_it_back(tmp_path: Path) -> None:
+    cfg = parse({"cohort": "node", "sites": "clinic,other"})
+    facts = {"site": "clinic", "attribution": "[]"}
+    for names, left in (
+        (None, set(facts)),
+        (("site", "attribution"), set(facts)),
+        (("site", "loss"), {"site"}),
+    ):
+        policy = Policy(max_lifetime_epsilon=8.0, allowed_releases=names)
+        node = Node(0, 1, "clinic", "ludb", tmp_path, tmp_path / "l.sqlite", 40, policy)
+        assert set(app.releasable(cfg, node, facts)) == left
+
+
+def poisoned(value: float) -> dict[str, torch.Tensor]:
+    return {name: torch.full_like(tensor, value) for name, tensor in weights().items()}
+
+
+@pytest.mark.parametrize(
+    ("order", "sent"),
+    [
+        ({"round": 0}, None), ({"round": 1}, None), ({"round": ROUNDS + 1}, None), ({"round": "2"}, None),
+        ({"site": "other"}, None), ({"site": "../clinic"}, None), ({"site": ""}, None),
+        ({}, poisoned(math.nan)), ({}, poisoned(math.inf)),
+        ({}, {**weights(), "heads.participant.weight": torch.zeros(3, 64)}),
+        ({}, {name: value[..., :1] for name, value in weights().items()}),
+        ({}, weights(tasks=("sex", "age"))), ({}, {"encoder.tokens.cls": torch.zeros(1)}),
+    ],
+)  # fmt: skip
+def test_hostile_orders_learn_that_the_site_is_not_able_and_no_more(
+    clinic: dict[str, object], computed: list[str], order: dict[str, object], sent: dict[str, torch.Tensor] | None
+) -> None:  # fmt: skip
+    state = trained()
+    note_part(Order("other", ROUNDS, "1", None), state)
+    reply = asked(clinic, state, sent, order)
+    if "attribution" in reply:  # of a site that this node never trained as
+        assert {row["reason"] for row in json.loads(str(reply["attribution"]))} == {TOOK_NO_PART}
+    else:
+        assert reply == {"error": "site: not able; the site's own log says why"}
+    assert computed == []
+    assert not Path(str(clinic["ledger"])).exists()
