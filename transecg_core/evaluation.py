@@ -13,7 +13,8 @@ import numpy as np
 from safetensors.torch import save_file
 from torch import Tensor
 
-from transecg_core.attribution import attribute, example_beat, explain
+from transecg_core.attribution import attribute, attribution_by_site, example_beat, explain
+from transecg_core.attribution.permuted import permuted_model_maker
 from transecg_core.audit_models.for_audit import audit_model_maker
 from transecg_core.audit_models.recipe import recipe_ceilings
 from transecg_core.cohorts import open_site
@@ -80,6 +81,7 @@ def audit_context(
         strangers=cfg.cohort == "node",
         start_model=None if record.start is None else audited_model(cfg, record.start, record.tasks),
         observed=record.observed,
+        permuted_model=permuted_model_maker(cfg, prepared, _trained_sites(record), audited_model, say),
         audit_models=trains, recipe_ceilings=None if trains is None else recipe_ceilings(cfg, there),
     )  # fmt: skip
 
@@ -204,6 +206,7 @@ def measured(
         "risk_groups": risk_groups(found.groups, shareable=cfg.cohort == "node"),
         "rebuilt_beats": [pair.as_dict() for pair in found.rebuilt],
         "attribution": attribute(ctx, groups),
+        "attribution_by_site": attribution_by_site(ctx, groups),
         "attribution_at_sites": [dict(row) for row in record.at_sites],
         "example_beat": example_beat(ctx, groups),
         "threat_model": threat_model(),

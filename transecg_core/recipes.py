@@ -61,7 +61,7 @@ PRETRAINED: dict[PrivacyUnit, Recipe] = {
 """From weights pretrained on synthetic people, by unit of privacy."""
 
 PROFILES: dict[str, ProfileSettings] = {
-    "quick": ProfileSettings(3, 20, 10, 200, 60, 0),
+    "quick": ProfileSettings(3, 20, 10, 200, 24, 0),
     "default": ProfileSettings(20, 40, 28, 1000, 200, 0),
     "full": ProfileSettings(30, 60, 28, 2000, 400, 16),
 }

@@ -40,6 +40,8 @@ class AuditCohort:
         Index into the context's sites; index of the canonical person over all sites.
     label_B
         Task with a shared head -> class, negative where unknown.
+    record_B
+        Index of the record over all sites, whose delineation is one; None: every window counts as a record.
     """
 
     x_BL: np.ndarray
@@ -48,6 +50,7 @@ class AuditCohort:
     site_B: np.ndarray
     person_B: np.ndarray
     label_B: Mapping[str, np.ndarray]
+    record_B: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.x_BL)
@@ -170,6 +173,7 @@ def _gather(ctx: AuditContext, rows_by_site: list[np.ndarray]) -> AuditCohort:
         for task in ctx.tasks
         if task in CLASSES
     }
+    first = np.cumsum([0] + [len(site.windows.records) for site in ctx.sites])
     people = [np.array([index[p] for p in s.person_P])[s.windows.participant_N[rows]] for s, rows in parts]
     return AuditCohort(
         x_BL=np.concatenate([np.asarray(site.windows.x_NL[rows], dtype=np.float32) for site, rows in parts]),
@@ -178,6 +182,9 @@ def _gather(ctx: AuditContext, rows_by_site: list[np.ndarray]) -> AuditCohort:
         site_B=np.repeat(np.arange(len(parts)), [len(rows) for _, rows in parts]),
         person_B=np.concatenate(people),
         label_B=labels,
+        record_B=np.concatenate(
+            [site.windows.record_N[rows] + start for (site, rows), start in zip(parts, first, strict=False)]
+        ),
     )
 
 

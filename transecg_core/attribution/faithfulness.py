@@ -19,7 +19,7 @@ from transecg_core.attribution.relevance import embed
 from transecg_core.attribution.targets import Target
 from transecg_core.model.encoder import Encoder
 
-STEPS = 8
+STEPS = 6
 """Equal steps of the curves from none to all patches."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from transecg_core.attribution.central import Group, explain
+from transecg_core.attribution.group import Group, explain
 from transecg_core.attribution.intervals import person_means
 from transecg_core.attribution.judgement import MIN_PEOPLE
 from transecg_core.cohorts.schema import COMPONENTS

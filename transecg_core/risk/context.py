@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,6 +89,8 @@ class AuditContext:
         Sites without a part in the recipe have none.
     audit_models
         Trains K models of the run's recipe on other coins, once; None where there are none.
+    permuted_model
+        Trains a model of the run's recipe on permuted labels, once; None where there is none.
     """
 
     sites: tuple[AuditSite, ...]
@@ -107,6 +109,7 @@ class AuditContext:
     start_model: SiteModel | None = None
     observed: Observed | None = None
     audit_models: MakeAuditModels | None = None
+    permuted_model: Callable[[], SiteModel] | None = None
     recipe_ceilings: Mapping[str, CeilingCurve] | None = None
 
     @property

@@ -31,8 +31,8 @@ def _area(place_BT: np.ndarray) -> np.ndarray:
 
 def test_best_and_worst_order_by_hand():
     best = np.tile(np.arange(40), (3, 1))
-    assert _area(best) == pytest.approx(7 / 8)  # in at the first of seven inner cuts, out at the first
-    assert _area(39 - best) == pytest.approx(-7 / 8)
+    assert _area(best) == pytest.approx(5 / 6)  # in at the first of five inner cuts, out at the first
+    assert _area(39 - best) == pytest.approx(-5 / 6)
 
 
 def test_random_orders_have_expectation_zero():
@@ -49,7 +49,7 @@ def test_targets_share_the_passes_and_know_their_rows():
     best = np.tile(np.arange(40), (3, 1))
     both = insertion_minus_deletion(Passing(), X, FILL, best, {"t": FirstToken(), "r": Rows()})
     assert both["t"] == pytest.approx(_area(best))
-    assert both["r"] == pytest.approx([7 / 8, 0, 7 / 4])
+    assert both["r"] == pytest.approx([5 / 6, 0, 5 / 3])
 
 
 def test_order_is_a_permutation_and_ties_are_drawn():

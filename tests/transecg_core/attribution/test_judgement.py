@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from transecg_core.attribution.intervals import Estimate
-from transecg_core.attribution.judgement import Competence, judge
+from transecg_core.attribution.competence import Competence
+from transecg_core.attribution.judgement import judge
 
 GOOD, BAD = Competence(True, "balanced accuracy is fine"), Competence(False, "the model is near chance")
 FAITHFUL, COVERS_ZERO = Estimate(0.2, 0.1, 0.3), Estimate(0.2, -0.01, 0.4)
@@ -23,6 +24,6 @@ FAITHFUL, COVERS_ZERO = Estimate(0.2, 0.1, 0.3), Estimate(0.2, -0.01, 0.4)
 def test_a_map_is_shown_only_with_people_skill_and_faithfulness(
     method, people, competence, faithful, shown, words
 ):
-    got, reason = judge(method, people, competence, faithful)
+    got, reason = judge(method, people, competence, faithful, FAITHFUL)
     assert got is shown
     assert words in reason
