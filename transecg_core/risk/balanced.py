@@ -57,3 +57,37 @@ def _per_person(
     np.add.at(totals_PC, (row_U, column_U), 1.0)
     np.add.at(hits_PC, (row_U, column_U), (truth_U == guess_U).astype(np.float64))
     return hits_PC, totals_PC
+
+
+def balanced_difference(
+    truth_U: np.ndarray,
+    before_U: np.ndarray,
+    after_U: np.ndarray,
+    person_U: np.ndarray,
+    bootstrap: int,
+    seed: int,
+) -> tuple[float, float, Estimate]:
+    """Return two guesses' balanced accuracies on the same units, and the second less the first, paired by person.
+
+    Every resample draws the same people for both. Where all resamples agree, the interval is that of
+    `transecg_core.risk.estimate.difference` where all people agree.
+
+    Raises
+    ------
+    NotMeasurable
+        As `balanced_accuracy`.
+    """
+    before = balanced_accuracy(truth_U, before_U, person_U, bootstrap, seed)
+    after = balanced_accuracy(truth_U, after_U, person_U, bootstrap, seed)
+    value, people = after.value - before.value, before.n
+    hits_PC, totals_PC = _per_person(truth_U, before_U, person_U)
+    hits_PC = _per_person(truth_U, after_U, person_U)[0] - hits_PC
+    weight_BP = resamples(people, bootstrap, np.random.default_rng(seed))
+    totals_BC = weight_BP @ totals_PC
+    complete_B = (totals_BC > 0).all(axis=1)
+    draws = ((weight_BP @ hits_PC)[complete_B] / totals_BC[complete_B]).mean(axis=1)
+    low, high = percentile(draws) if len(draws) else (value, value)
+    if high - low < 1e-12:
+        slack = 1 - 0.05 ** (1 / people)
+        low, high = max(-1.0, value - slack), min(1.0, value + slack)
+    return before.value, after.value, Estimate(value, (min(low, value), max(high, value)), people)

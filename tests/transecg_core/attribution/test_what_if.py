@@ -1,0 +1,303 @@
+"""What-if de-identification on constructed hearts: who is in which component is known, because we put it there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import transecg_core.report
+from transecg_core.attribution.what_if import ADAPTED, ALL_BUT_QRS, TESTED, Bench, Change, what_if
+from transecg_core.attribution.what_if_case import shared_case
+from transecg_core.cohorts.schema import COMPONENT_CODE, UNKNOWN
+from transecg_core.cohorts.synthetic import Plant, open_site
+from transecg_core.risk.context import AuditContext, AuditSite
+from transecg_core.signals.schema import WINDOW, RecordInfo, Windows
+from transecg_core.signals.windows import build_windows
+from transecg_core.splits.protocols import split
+
+BOUNDS = {
+    "P": (25, 45),
+    "PQ": (45, 60),
+    "QRS": (60, 85),
+    "ST": (85, 110),
+    "T": (110, 155),
+}
+STEP = 5
+
+
+class Means(nn.Module):
+    """An encoder that reads means of 20 ms; without a number on request."""
+
+    def __init__(self, broken: bool = False) -> None:
+        super().__init__()
+        self.broken = broken
+
+    def forward(self, x_BL: Tensor) -> Tensor:
+        z_BD = x_BL.reshape(len(x_BL), -1, STEP).mean(dim=2)
+        return z_BD * torch.nan if self.broken else z_BD
+
+
+class Model(nn.Module):
+    """`Means`, and a head that reads the sex off the skew of the T wave."""
+
+    def __init__(self, broken: bool = False) -> None:
+        super().__init__()
+        self.encoder = Means(broken)
+        self.heads = nn.ModuleDict({"sex": nn.Linear(WINDOW // STEP, 2)})
+        self.heads["sex"].weight.data[:] = 0
+        self.heads["sex"].bias.data[:] = 0
+        early, late = slice(110 // STEP, 130 // STEP), slice(135 // STEP, 155 // STEP)
+        self.heads["sex"].weight.data[0, early], self.heads["sex"].weight.data[0, late] = 9, -9
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Two sites; `carrier` holds who somebody is, `sex` says whether T holds their sex.
+
+    In ``QRS+T`` either of the two alone would do.
+    """
+
+    carrier: str = "T"
+    strength: float = 0.4
+    people: int = 12
+    sex: bool = False
+    without: tuple[str, ...] = ()
+    seed: int = 0
+
+
+def _bump(count: int) -> np.ndarray:
+    return np.sin(np.linspace(0, np.pi, count + 2))[1:-1]
+
+
+def _beat() -> np.ndarray:
+    x_L = np.zeros(WINDOW)
+    for name, height in (("P", 0.3), ("QRS", 4.0), ("T", 0.9)):
+        start, stop = BOUNDS[name]
+        x_L[start:stop] = height * _bump(stop - start)
+    return x_L
+
+
+def _site(recipe: Recipe, index: int) -> AuditSite:
+    rng = np.random.default_rng([recipe.seed, index])
+    x, infos = [], []
+    for person in range(recipe.people):
+        own_L, sex = np.zeros(WINDOW), "FM"[person % 2]
+        for name in filter(BOUNDS.get, recipe.carrier.split("+")):
+            start, stop = BOUNDS[name]
+            phase = np.arange(1, stop - start + 1) / (stop - start + 1)
+            weights = rng.normal(size=3)
+            waves = np.stack([np.sin(2 * np.pi * k * phase) for k in (1, 2, 3)])
+            own_L[start:stop] = recipe.strength * weights / np.linalg.norm(weights) @ waves
+        if recipe.sex:
+            start, stop = BOUNDS["T"]
+            own_L[start:stop] += (0.5 if sex == "F" else -0.5) * np.sin(
+                np.linspace(0, 2 * np.pi, stop - start)
+            )
+        for record in (1, 2):
+            infos.append(RecordInfo(f"p{person}", 1, f"p{person}r{record}", "I", 10.0, 40.0, sex, None))
+            x.append(_beat() + own_L + 0.12 * rng.normal(size=(6, WINDOW)))
+    x_NL = np.concatenate(x)
+    x_NL -= x_NL.mean(axis=1, keepdims=True)
+    scale_N = x_NL.std(axis=1)
+    code_L = np.full(WINDOW, COMPONENT_CODE["TP"], dtype=np.uint8)
+    for name, (start, stop) in BOUNDS.items():
+        code_L[start:stop] = COMPONENT_CODE["undefined" if name in recipe.without else name]
+    count, record_N = len(x_NL), np.repeat(np.arange(len(infos), dtype=np.int32), 6)
+    windows = Windows(
+        x_NL=(x_NL / scale_N[:, None]).astype(np.float32),
+        participant_N=record_N // 2,
+        session_N=np.ones(count, dtype=np.int16),
+        record_N=record_N,
+        beat_N=np.full(count, UNKNOWN, dtype=np.uint8),
+        component_NL=np.tile(code_L, (count, 1)),
+        r_sample_N=np.arange(count, dtype=np.int64) * 2 * WINDOW,
+        scale_N=scale_N.astype(np.float32),
+        rpeak_B=np.arange(count, dtype=np.int64) * 2 * WINDOW,
+        rpeak_record_B=record_N,
+        participants=tuple(f"p{p}" for p in range(recipe.people)),
+        records=tuple(infos),
+        skips=(),
+    )
+    people = tuple(f"s{index}/p{p}" for p in range(recipe.people))
+    trained = np.arange(recipe.people) % 3 == 0
+    return AuditSite(f"s{index}", windows, split(windows, "auto", 0), people, trained)
+
+
+def _context(recipe: Recipe = Recipe(), sites: int = 2, broken: bool = False) -> AuditContext:
+    model = Model(broken)
+    return AuditContext(
+        sites=tuple(_site(recipe, index) for index in range(sites)),
+        model=model,  # type: ignore[arg-type]
+        random_model=model,  # type: ignore[arg-type]
+        tasks=("participant", "sex"),
+        membership=True,
+        bootstrap=200,
+        seed=1,
+        attribution_windows=0,
+        ceilings=None,
+    )
+
+
+def _rows(ctx: AuditContext, *changes: Change) -> dict[tuple[str, ...], dict]:
+    bench = Bench(ctx, shared_case(ctx))
+    found = [row for change in changes for row in bench.rows(change)]
+    return {(row["component"], row["change"], row["attack"], row["metric"]): row for row in found}
+
+
+def test_replacing_what_carries_identity_ends_it_and_replacing_the_rest_does_not():
+    rows = _rows(
+        _context(), *(Change(name, "mean") for name in ("P", "T")), Change("T", "flat"), Change("T", "swap")
+    )
+    for attack in ("pca-lda", "identification"):
+        for name in (attack, attack + ADAPTED):
+            for how in ("mean", "flat", "swap"):
+                row = rows["T", how, name, "rank-1"]
+                assert row["before"] > 0.8
+                assert row["after"] < 0.25
+                assert row["ci95"][1] < -0.4
+                assert row["n_participants"] == 24
+                assert rows["T", how, name, "EER"]["ci95"][0] > 0.15
+            kept = rows["P", "mean", name, "rank-1"]
+            assert kept["after"] > 0.8
+            assert kept["ci95"][0] <= 0 <= kept["ci95"][1]
+    # Somebody else's wave protects no better than the mean does against who adapts.
+    for name in ("pca-lda", "identification"):
+        pair = [rows["T", how, name + ADAPTED, "EER"]["after"] for how in ("mean", "swap")]
+        assert pair[0] == pair[1]
+    unaware = rows["T", "mean", "pca-lda", "rank-1"]
+    assert unaware["difference"] == pytest.approx(unaware["after"] - unaware["before"])
+
+
+def test_an_attacker_who_adapts_sees_past_a_change_that_only_confuses():
+    # A T wave made flat is like nobody's, which puts off who expects one. The QRS says as much.
+    rows = _rows(_context(Recipe("QRS+T", strength=1.0)), Change("T", "flat"))
+    for attack, least in (("pca-lda", 0.9), ("identification", 0.5)):
+        unaware, adapted = (rows["T", "flat", attack + name, "rank-1"] for name in ("", ADAPTED))
+        assert unaware["before"] == adapted["before"] > 0.9
+        assert unaware["after"] < 0.25
+        assert adapted["after"] > least
+
+
+def test_where_nobody_can_be_told_apart_nothing_is_gained():
+    rows = _rows(_context(Recipe("none")), Change("T", "mean"))
+    for key, row in rows.items():
+        if key[-1] == "rank-1":
+            assert row["before"] < 0.3
+            assert row["ci95"][0] <= 0 <= row["ci95"][1]
+
+
+def test_a_label_in_the_t_wave_is_lost_with_it():
+    rows = _rows(_context(Recipe("QRS", sex=True)), Change("T", "mean"), Change("P", "mean"))
+    lost, kept = (rows[name, "mean", "pca-lda", "rank-1"]["utility"] for name in ("T", "P"))
+    for task in ("sex", "sex, refitted"):
+        assert lost[task]["before"] > 0.9
+        assert lost[task]["after"] < 0.75
+        assert lost[task]["ci95"][1] < 0
+        assert kept[task]["after"] > 0.9
+        assert kept[task]["ci95"][0] <= 0 <= kept[task]["ci95"][1]
+
+
+@pytest.fixture(scope="module")
+def whole() -> list[dict]:
+    return what_if(_context(Recipe("T", people=6)))
+
+
+def test_every_component_is_tried_and_what_leads_is_also_flattened_and_swapped(whole):
+    tried = list(dict.fromkeys((row["component"], row["change"]) for row in whole))
+    assert tried == [
+        *((name, "mean") for name in TESTED),
+        ("T", "flat"),
+        ("T", "swap"),
+        (ALL_BUT_QRS, "flat"),
+    ]
+    assert len(whole) == 8 * len(tried)
+
+
+def test_rows_are_what_the_report_takes(whole):
+    schema = json.loads((Path(transecg_core.report.__file__).parent / "schema.json").read_text())
+    jsonschema.validate(whole, schema["properties"]["what_if"] | {"$defs": schema["$defs"]})
+
+
+def test_the_same_run_gives_the_same_figures_whatever_was_tried_before(whole):
+    again = list(_rows(_context(Recipe("T", people=6)), Change("T", "swap")).values())
+    assert json.dumps(again) == json.dumps([row for row in whole if row["change"] == "swap"])
+
+
+def test_a_wave_that_nobody_shows_is_no_figure():
+    (row,) = _rows(_context(Recipe(without=("P",))), Change("P", "mean")).values()
+    assert row["before"] is row["after"] is row["ci95"] is None
+    assert "no shared window shows P" in row["notes"]
+
+
+def _without_gallery(site: AuditSite) -> AuditSite:
+    return replace(site, split=replace(site.split, gallery_N=np.zeros(len(site.windows), dtype=bool)))
+
+
+@pytest.mark.parametrize(
+    ("ctx", "reason"),
+    [
+        (_context(Recipe(people=1), sites=1), "somebody to confuse"),
+        (_context(Recipe(people=4)), "needs probes of 10 people, found 8"),
+        (replace(_context(), sites=tuple(map(_without_gallery, _context().sites))), "no site has a gallery"),
+    ],
+    ids=["one person", "eight people", "no gallery"],
+)
+def test_what_cannot_be_asked_says_why(ctx, reason):
+    rows = what_if(ctx)
+    assert [row["component"] for row in rows] == list(TESTED)
+    assert all(row["before"] is None and reason in row["notes"] for row in rows)
+
+
+def test_an_encoder_without_numbers_silences_its_own_rows_only():
+    rows = _rows(_context(broken=True), Change("T", "mean"))
+    for attack in ("identification", "identification" + ADAPTED):
+        row = rows["T", "mean", attack, "rank-1"]
+        assert row["before"] is None
+        assert "the embeddings are not finite" in row["notes"]
+    signal = rows["T", "mean", "pca-lda" + ADAPTED, "rank-1"]
+    assert signal["before"] > 0.8
+    assert signal["utility"] == {}
+    assert "utility not measurable: the embeddings are not finite" in signal["notes"]
+
+
+def _planted(plant: Plant) -> AuditContext:
+    sites = []
+    for name in ("synth-a", "synth-c"):
+        source = open_site(name, 16, 7, plant)
+        windows = build_windows(source)
+        people = tuple(source.person(p) for p in windows.participants)
+        sites.append(
+            AuditSite(name, windows, split(windows, "auto", 0), people, np.ones(len(people), dtype=bool))
+        )
+    return replace(_context(), sites=tuple(sites), tasks=("participant",), membership=False)
+
+
+@pytest.mark.audit
+@pytest.mark.parametrize(
+    "plant", [Plant("QRS"), Plant("T"), Plant("P", strength_mv=0.1)], ids=lambda p: p.carrier
+)
+def test_in_a_planted_cohort_replacing_the_planted_component_alone_ends_identification(plant):
+    rows = _rows(_planted(plant), *(Change(name, "mean") for name in ("P", "QRS", "T")))
+    name = "pca-lda" + ADAPTED
+    fall = {component: rows[component, "mean", name, "rank-1"] for component in ("P", "QRS", "T")}
+    assert min(fall, key=lambda component: fall[component]["difference"]) == plant.carrier
+    assert fall[plant.carrier]["ci95"][1] < 0
+    for component, row in fall.items():
+        if component != plant.carrier:
+            assert row["ci95"][1] > fall[plant.carrier]["ci95"][1]
+            assert row["after"] > fall[plant.carrier]["after"]
+
+
+@pytest.mark.audit
+def test_in_a_cohort_without_identity_no_change_gains_anything():
+    rows = _rows(_planted(Plant("none")), *(Change(name, "mean") for name in ("P", "QRS", "T")))
+    for key, row in rows.items():
+        if key[-1] == "rank-1":
+            assert row["ci95"][0] <= 0 <= row["ci95"][1]
