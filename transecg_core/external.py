@@ -29,6 +29,7 @@ from transecg_core.evaluation import audit_models, measured
 from transecg_core.model.heads import CLASSES, SiteModel
 from transecg_core.report.describe import describe_site
 from transecg_core.risk.context import DECLARED, AuditContext, AuditSite
+from transecg_core.risk.duplicates import resolve_duplicates
 from transecg_core.run_record import RunRecord
 from transecg_core.signals.cache import cached_windows
 from transecg_core.sites import Site, prepare
@@ -127,6 +128,7 @@ def read_members(path: Path) -> Members:
 def audit_model(
     weights: Mapping[str, Tensor], cfg: RunConfig, members: Members | None, command: str,
     say: Callable[[str], None],
+    told: Callable[[AuditContext, Mapping[str, Any]], None] = lambda ctx, body: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure A and B on a cohort, and C where members are declared.
 
@@ -140,6 +142,8 @@ def audit_model(
         Who was trained on; None if nobody says.
     command
         Repeats this audit; stands in the report.
+    told
+        Called last with the context and the report, by whoever lists names beside it.
 
     Returns
     -------
@@ -166,11 +170,13 @@ def audit_model(
         bootstrap=cfg.settings.bootstrap,
         seed=cfg.seed, attribution_windows=cfg.settings.attribution_windows, ceilings=None,
     )  # fmt: skip
+    ctx = resolve_duplicates(ctx)
     record = RunRecord(cfg, "audit-model", [], {}, _rows(sites, members), cfg.task_names, command)
     body = measured(record, ctx, sources, say)
     shown = body["manifest"]["config"]  # what training would have used says nothing about this model
     body["manifest"]["config"] = {key: shown[key] for key in (*OPTIONS, "patch", "tasks")}
     body["manifest"]["data_hashes"]["encoder.safetensors"] = _digest(weights)
+    told(ctx, body)
     return body
 
 

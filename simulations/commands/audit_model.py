@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from transecg_core.errors import UserError
+
+if TYPE_CHECKING:
+    from transecg_core.risk.context import AuditContext
 
 
 def command(
@@ -42,6 +46,7 @@ def audit(encoder: Path, options: list[str], members: Path | None) -> Path:
     from transecg_core import external
     from transecg_core.report import write_report
     from transecg_core.report.folder import new_run_folder
+    from transecg_core.report.listing import write_listing, write_people
 
     weights = external.read_weights(encoder)
     cfg = check(external.audit_options(pairs, weights), Path.cwd())
@@ -54,5 +59,13 @@ def audit(encoder: Path, options: list[str], members: Path | None) -> Path:
         *(["--members", str(members)] if members else []),
     ]
     line = " ".join(shlex.quote(word) for word in words)
-    body = external.audit_model(weights, cfg, declared, line, lambda text: print(text, flush=True))
-    return write_report(body, new_run_folder(cfg, "audit-"))
+    folders: list[Path] = []
+
+    def listed(ctx: AuditContext, body: Mapping[str, Any]) -> None:
+        """Make the folder, now that there is something to put in, and list the names that the report leaves out."""
+        folders.append(new_run_folder(cfg, "audit-"))
+        write_listing(ctx, folders[0])
+        write_people(ctx, body["people_at_risk"], folders[0])
+
+    body = external.audit_model(weights, cfg, declared, line, lambda text: print(text, flush=True), listed)
+    return write_report(body, folders[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import unicodedata
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from transecg_core.errors import UserError
 from transecg_core.evaluation import audit_context, audit_sources
 from transecg_core.model.heads import new_site_model, shared_state
 from transecg_core.report import complete
+from transecg_core.report.listing import write_listing, write_people
 from transecg_core.report.page import report_page
 from transecg_core.risk.audit import audit
 from transecg_core.run_record import RunRecord, SiteAccount
@@ -57,8 +59,20 @@ def test_every_option_that_is_let_through_exists() -> None:
     assert set(external.OPTIONS) <= set(option_names())
 
 
-def test_without_members_a_and_b_are_measured_and_c_says_why_not(weights: dict[str, torch.Tensor]) -> None:
-    report = complete(external.audit_model(weights, config(weights), None, "transecg audit-model", print))
+def test_without_members_a_and_b_are_measured_and_c_says_why_not(
+    weights: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    report = complete(
+        external.audit_model(
+            weights, config(weights), None, "transecg audit-model", print,
+            lambda ctx, body: [write_listing(ctx, tmp_path), write_people(ctx, body["people_at_risk"], tmp_path)],
+        )
+    )  # fmt: skip
+    with (tmp_path / "people.csv").open(encoding="utf-8", newline="") as file:
+        named = {row["code"]: row["participant"] for row in csv.DictReader(file)}
+    assert set(named) == {one["participant"] for one in report["people_at_risk"]}
+    assert len(set(named.values())) > 5
+    assert (tmp_path / "duplicates.csv").exists()
     kinds = {kind: [row for row in report["risks"] if row["kind"] == kind] for kind in "ABC"}
     assert any(row["main"] is not None for row in kinds["A"])
     assert any(row["main"] is not None for row in kinds["B"])
