@@ -41,7 +41,7 @@ from transecg_core.cohorts.synthetic_devices import DEVICES, digitise, disturb
 from transecg_core.cohorts.synthetic_people import Person, draw_person
 from transecg_core.cohorts.synthetic_plants import Plant, add_recorder
 from transecg_core.cohorts.synthetic_records import Settings, clean_lead
-from transecg_core.cohorts.synthetic_shapes import CALIBRATED, POPULATION, Variation, normal_beat
+from transecg_core.cohorts.synthetic_shapes import CALIBRATED, Variation, normal_beat
 from transecg_core.errors import UserError
 from transecg_core.seeds import seed_for
 
@@ -205,9 +205,10 @@ def _person(settings: Settings, resident: _Resident) -> Person:
     )
     if settings.plant is None:
         return person
-    beat = normal_beat(POPULATION)
+    heart = settings.plant.heart
+    beat = normal_beat(heart)
     return replace(
-        person, abnormal=False, traits=POPULATION, beats=(beat, beat, beat), v_rate=0.0, s_rate=0.0
+        person, abnormal=False, traits=heart, beats=(beat, beat, beat), v_rate=0.0, s_rate=0.0
     )
 
 

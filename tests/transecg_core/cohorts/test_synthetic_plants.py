@@ -11,7 +11,14 @@ import pytest
 from transecg_core.cohorts.schema import COMPONENT_CODE, SkipLog
 from transecg_core.cohorts.synthetic import Plant, open_site
 from transecg_core.cohorts.synthetic_devices import DEVICES
-from transecg_core.cohorts.synthetic_plants import MAX_LEAK, shape_space
+from transecg_core.cohorts.synthetic_plants import (
+    LONG_PR_S,
+    MAX_LEAK,
+    STRICT_LEAK,
+    WAVE_PLANTS,
+    component_span,
+    shape_space,
+)
 from transecg_core.cohorts.synthetic_shapes import POPULATION, normal_beat
 from transecg_core.signals.schema import FS_HZ, R_OFFSET, WINDOW
 from transecg_core.signals.windows import build_windows
@@ -130,7 +137,33 @@ def test_shapes_keep_their_laws(carrier: str, site: str) -> None:
     assert max(leaks) < 2 * MAX_LEAK
 
 
-def _filtered(offset_F: np.ndarray, pattern_F: np.ndarray) -> tuple[float, float]:
+@pytest.mark.parametrize("site", ["synth-a", "synth-c"])
+@pytest.mark.parametrize("carrier", WAVE_PLANTS)
+def test_strict_shapes_stay_in_their_component(carrier: str, site: str) -> None:
+    plant = Plant(carrier, strict=True)
+    beat, lead = normal_beat(plant.heart), np.array(DEVICES[site].lead_vector)
+    offset_F, shapes_JF = shape_space(carrier, beat, lead, strict=True)
+    assert len(shapes_JF) >= 3
+    span = component_span(carrier, beat)
+    assert span == plant.span_s
+    assert span[0] < offset_F[0]
+    assert offset_F[-1] < span[1]
+    peak = np.abs(shapes_JF).max()
+    np.testing.assert_allclose(shapes_JF.mean(axis=1), 0, atol=1e-6 * peak)
+    weight = np.random.default_rng(0).standard_normal(len(shapes_JF))
+    inside, outside = _filtered(offset_F, weight / np.linalg.norm(weight) @ shapes_JF, span)
+    assert outside / (inside + outside) < 10 * STRICT_LEAK
+
+
+def test_the_usual_pq_segment_holds_one_shape_and_a_long_one_more() -> None:
+    lead = np.array(DEVICES["synth-a"].lead_vector)
+    assert len(shape_space("PQ", normal_beat(POPULATION), lead)[1]) == 1
+    assert len(shape_space("PQ", normal_beat(replace(POPULATION, pr_s=LONG_PR_S)), lead)[1]) == 5
+
+
+def _filtered(
+    offset_F: np.ndarray, pattern_F: np.ndarray, span: tuple[float, float] | None = None
+) -> tuple[float, float]:
     """Return the pattern's energy inside and outside its span after `preprocess.clean`."""
     from transecg_core.signals import preprocess
 
@@ -139,7 +172,8 @@ def _filtered(offset_F: np.ndarray, pattern_F: np.ndarray) -> tuple[float, float
     x_T = np.interp(time, offset_F, pattern_F, left=0, right=0)
     y_T = preprocess.clean(x_T.astype(np.float32), fs)
     at = np.arange(y_T.size) / FS_HZ - 4
-    inside = (at >= offset_F[0] - 1 / FS_HZ) & (at <= offset_F[-1] + 1 / FS_HZ)
+    first, last = span or (offset_F[0], offset_F[-1])
+    inside = (at >= first - 1 / FS_HZ) & (at <= last + 1 / FS_HZ)
     return float((y_T[inside] ** 2).sum()), float((y_T[~inside] ** 2).sum())
 
 
