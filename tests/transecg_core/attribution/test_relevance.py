@@ -188,6 +188,19 @@ def test_every_method_gives_finite_float32_maps_and_leaves_the_model_alone(model
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_only_signed_methods_speak_against_a_target(model, x_BL, method):
+    target = ClassTarget(model.heads["sex"], CLASS_B)
+    options = {"fill_KBL": x_BL[None, ::-1], "component_BL": COMPONENT_BL}
+    assert (relevance(model, x_BL, target, method, **options).min() < 0) == (method in SIGNED)
+
+
+def test_every_method_has_one_place_and_only_those_that_see_the_target_may_claim():
+    families = [method for family in FAMILIES.values() for method in family]
+    assert sorted((*families, *TASK_BLIND)) == sorted(METHODS)
+    assert set(CLAIM_METHODS) == set(METHODS) - TASK_BLIND
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_shared_passes_change_nothing_and_only_class_specific_methods_see_the_target(model, x_BL, method):
     sex, age = ClassTarget(model.heads["sex"], CLASS_B), ClassTarget(model.heads["age"], CLASS_B + 1)
     both = relevances(
