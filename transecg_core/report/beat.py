@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BEAT_WIDTH = 250
-"""CSS pixels: four methods side by side on a screen."""
+BEAT_WIDTH, BEAT_HEIGHT = 184, 128
+"""CSS pixels: six methods side by side on a screen, three in print."""
 LEVELS = 8
-"""Steps of the colour scale; the same width and darkness steps keep it readable without colour."""
-RELEVANCE = ("#c3c8ce", "#a3bdd3", "#7fb2d6", "#3f91c4", "#0072b2", "#8a5a7a", "#c8501e", "#8a1c00")
+"""Steps of the colour scale; every step is wider and darker than the one before, so it reads without colour."""
+RELEVANCE = ("#cfd4da", "#abc6dc", "#83b1d3", "#5797c2", "#3a7ca8", "#a8501f", "#8a3210", "#551200")
 GREYED = ("#dcdfe3", "#d2d5da", "#c8ccd1", "#bdc2c7", "#b3b8be", "#a8aeb5", "#9ea5ac", "#8b9199")
-_BANDS = {"P": "#eaf3fa", "QRS": "#fdf0e6", "T": "#eaf3fa"}
+_BANDS = {"P": "#e2edf6", "QRS": "#fbe8db", "T": "#e2edf6"}
 
 
 def beat_panel(
@@ -50,7 +50,7 @@ def beat_panel(
     """
 
     def draw(fig: Figure) -> None:
-        ax = fig.add_axes((0.01, 0.17, 0.98, 0.71))
+        ax = fig.add_axes((0.01, 0.18, 0.98, 0.68))
         time_L = (np.arange(len(x_L)) - R_OFFSET) * 1000 / FS_HZ
         x = np.asarray(x_L, dtype=np.float64)
         margin = 0.08 * max(float(np.ptp(x)), 1e-9)
@@ -60,9 +60,9 @@ def beat_panel(
         _coloured(ax, time_L, x, np.abs(np.asarray(relevance_L, dtype=np.float64)), shown)
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
-        ax.set_xticks([-200, 0, 200, 400], ["−200", "R", "200", "400 ms"], fontsize=8)
+        ax.set_xticks([-200, 0, 200, 400], ["−200", "R", "200", "400 ms"], fontsize=7.5)
 
-    return svg(name, label, BEAT_WIDTH, 150, draw)
+    return svg(name, label, BEAT_WIDTH, BEAT_HEIGHT, draw)
 
 
 def runs(codes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
@@ -82,7 +82,7 @@ def _bands(ax: Axes, time_L: np.ndarray, component_L: Sequence[int], shown: bool
         if name in _BANDS:
             ax.axvspan(left, right, color=_BANDS[name] if shown else "#f3f4f5", linewidth=0, zorder=0)
         # Narrow stretches (PQ, ST can be 40 ms) are labelled only where the letters fit.
-        if name != "undefined" and right - left >= 22 * len(name):
+        if name != "undefined" and right - left >= (24 if name in _BANDS else 40) * len(name):
             ax.annotate(name, ((left + right) / 2, 1.03), xycoords=("data", "axes fraction"), fontsize=8,
                         color=INK if name in _BANDS else SOFT, ha="center", annotation_clip=False)  # fmt: skip
 

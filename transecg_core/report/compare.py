@@ -10,6 +10,7 @@ from typing import Any
 from scipy.special import stdtrit
 
 from transecg_core.report.build import write_text
+from transecg_core.report.compare_attribution import compared_attribution
 from transecg_core.report.compare_page import comparison_page
 from transecg_core.report.compare_words import LIMITS, comparison_verdict, criteria
 from transecg_core.report.headline import (
@@ -70,7 +71,7 @@ def compare(rows: Mapping[str, Sequence[Report]]) -> dict[str, Any]:
     first = next(iter(arms.values()))
     picked = headline(next(iter(first.values()))["risks"])
     document: dict[str, Any] = {
-        "schema_version": "1.1",
+        "schema_version": "1.2",
         "kind": reports[0]["data"]["kind"],
         "leaky": any(is_leaky(report) for report in reports),
         "options": options,
@@ -78,6 +79,7 @@ def compare(rows: Mapping[str, Sequence[Report]]) -> dict[str, Any]:
         "protocol": picked.protocol,
         "arms": [_arm(name, runs) for name, runs in arms.items()],
         "figures": _figures(arms, picked),
+        "attribution": compared_attribution(arms, _cells),
         "limits": list(LIMITS),
     }
     document["criteria"] = criteria(document["figures"])
@@ -229,6 +231,19 @@ def _risk(report: Report, wanted: Row) -> float | None:
 def _figure(
     key: str, label: str, about: str, metric: str, values: Mapping[str, Mapping[int, float | None]]
 ) -> dict[str, Any]:
+    good = "high" if about == "utility" else "low"
+    return {
+        "key": key,
+        "label": label,
+        "about": about,
+        "metric": metric,
+        "good": good,
+        "arms": _cells(values),
+    }
+
+
+def _cells(values: Mapping[str, Mapping[int, float | None]]) -> dict[str, Any]:
+    """Return each arm's values per seed, their mean, and the paired difference to the reference arm."""
     cells = {}
     for arm, by_seed in values.items():
         known = [v for v in by_seed.values() if v is not None]
@@ -239,8 +254,7 @@ def _figure(
             if arm == REFERENCE
             else over_seeds(_paired(by_seed, values.get(REFERENCE, {}))),
         }
-    good = "high" if about == "utility" else "low"
-    return {"key": key, "label": label, "about": about, "metric": metric, "good": good, "arms": cells}
+    return cells
 
 
 def _paired(values: Mapping[int, float | None], best: Mapping[int, float | None]) -> list[float]:

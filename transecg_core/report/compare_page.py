@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transecg_core.report.compare_leakage import difference_text
+from transecg_core.report.compare_maps import map_parts
 from transecg_core.report.compare_words import direction
 from transecg_core.report.html import drawing, render
 from transecg_core.report.numbers import count, figure, interval, is_rate, significant
@@ -35,6 +36,7 @@ def comparison_page(document: Document) -> str:
         banners=_banners(document),
         verdict=[sentence.partition(": ")[::2] for sentence in document["verdict"]],
         arms=[_arm(arm) for arm in document["arms"]],
+        maps=map_parts(document),
         groups=[_group(document, about) for about in TITLES],
         criteria=[_criterion(document, row) for row in document["criteria"]],
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from transecg_core.report.compare_attribution import attribution_sentence
 from transecg_core.report.compare_leakage import difference_text, leakage_sentence
 from transecg_core.report.numbers import figure
 from transecg_core.report.words import QUICK
@@ -90,6 +91,9 @@ def comparison_verdict(document: Mapping[str, Any]) -> list[str]:
         leakage = leakage_sentence(document["figures"], arm["name"])
         if leakage:
             out.append(f"{arm['name']}, training leakage: {leakage}")
+        attribution = attribution_sentence(document, arm["name"])
+        if attribution:
+            out.append(f"{arm['name']}, attribution: {attribution}")
     return out
 
 

@@ -5,37 +5,59 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from transecg_core.attribution.methods import CLAIM_METHODS
 from transecg_core.names import TASKS
 from transecg_core.report.beat import beat_panel
-from transecg_core.report.carried import CLAIM_METHODS
-from transecg_core.report.figures import enrichment_panel
+from transecg_core.report.fiducial_rows import fiducial_rows
 from transecg_core.report.html import drawing
-from transecg_core.report.numbers import NOTHING, figure
+from transecg_core.report.map_sites import at_sites, by_site
+from transecg_core.report.map_table import checked, conclusion, map_tasks, no_map, short
+from transecg_core.report.methods import BESIDE, MARKS, METHOD_ORDER, WORDS
+from transecg_core.report.shares import share_panel, task_bars
+from transecg_core.report.what_if_words import what_if_parts
 
 Report = Mapping[str, Any]
-METHOD_ORDER = (*CLAIM_METHODS, "rollout", "cls-attention")
-"""Methods in the beat picture; the random control is in the table only."""
+SINCE_1_4: tuple[str, ...] = ("attribution_by_site", "fiducial_models", "what_if")
+"""Parts whose absence is told, unless the report is from before they were known."""
 
 
 def attribution_parts(report: Report) -> dict[str, Any]:
-    """Return what the page shows of the attribution: beats, enrichment, every map and its tests."""
-    maps, panels = [], []
-    for number, task in enumerate(_tasks(report)):
-        methods = dict(sorted(report["attribution"][task].items(), key=_method_key))
-        for method, entry in methods.items():
-            maps.append(_map_row(task, method, entry))
-            maps[-1]["span"] = len(methods) if len(maps) == 1 or maps[-2]["task"] != task else 0
-        claims = {m: methods[m] if m in methods and methods[m]["shown"] else None for m in CLAIM_METHODS}
-        drawn = enrichment_panel(f"enrichment-{number}", task, claims)
-        if drawn is not None:
-            panels.append({"task": task, "svg": drawing(drawn), "methods": [m for m in claims if claims[m]]})
-    beat = report["example_beat"]
+    """Return what the page shows of the attribution: beats, shares, every map and its checks, and the rest."""
+    tasks = _tasks(report)
+    beat, attribution = report["example_beat"], report["attribution"]
     reason = (
         "too few people for a mean beat that is nobody's." if beat is None else "it has no relevance map."
     )
-    if not report["attribution"]:
+    if not attribution:
         reason = "no attribution was computed."
-    return {"maps": maps, "enrichments": panels, "beats": _beats(report), "beat_reason": reason}
+    legend = [
+        {"method": method, "css": MARKS[place].css, "colour": MARKS[place].colour, "words": WORDS[method]}
+        for place, method in enumerate(CLAIM_METHODS)
+    ]
+    used = {method for methods in attribution.values() for method in methods}
+    return {
+        "maps": map_tasks(report, tasks),
+        "checked": checked(report),
+        "shares": [panel for number, task in enumerate(tasks) if (panel := _shares(report, task, number))],
+        "beats": _beats(report, tasks),
+        "beat_reason": reason,
+        "legend": [item for item in legend if item["method"] in used],
+        "beside": [{"method": method, "words": WORDS[method]} for method in BESIDE if method in used],
+        "by_site": by_site(report, tasks),
+        "at_sites": at_sites(report),
+        "fiducials": fiducial_rows(report),
+        "what_if": what_if_parts(report),
+        "missing": {key: missing(report, key) for key in SINCE_1_4},
+    }
+
+
+def missing(report: Report, key: str) -> str | None:
+    """Return why a part that reports have since 1.4 is empty; None where it is not, or the report is older."""
+    if report.get(key, True):
+        return None
+    if report["training"]["profile"] == "quick":
+        return "Not computed in profile quick."
+    return "Not computed in this run."
 
 
 def _tasks(report: Report) -> list[str]:
@@ -44,56 +66,55 @@ def _tasks(report: Report) -> list[str]:
     return sorted(shown, key=lambda t: (not shown[t], TASKS.index(t) if t in TASKS else len(TASKS), t))
 
 
-def _method_key(item: tuple[str, Any]) -> tuple[int, str]:
-    method = item[0]
-    return (METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER), method)
-
-
-def _mark(method: str, shown: bool) -> str:
-    if not shown:
-        return " (greyed)"
-    return "" if method in CLAIM_METHODS else " (no claim: not class-specific)"
-
-
-def _map_row(task: str, method: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {c: p for c, p in entry["components"].items() if p["enrichment"] is not None and c != "undefined"}
-    top = max(sorted(parts), key=lambda c: parts[c]["enrichment"], default=None)
-    text = NOTHING
-    if top is not None:
-        ci = parts[top]["ci95"]
-        text = f"{top} {parts[top]['enrichment']:.1f}×" + (f" ({ci[0]:.1f} to {ci[1]:.1f})" if ci else "")
-    claim = "no" if not entry["shown"] else "yes" if method in CLAIM_METHODS else "no: not class-specific"
+def _shares(report: Report, task: str, number: int) -> dict[str, Any] | None:
+    """Return the bars of a task; None where no claim-carrying map may be shown."""
+    methods = report["attribution"][task]
+    shown = [methods[m] if m in methods and methods[m]["shown"] else None for m in CLAIM_METHODS]
+    rows = task_bars(shown)
+    if not rows:
+        return None
+    names = [name for name, entry in zip(CLAIM_METHODS, shown, strict=True) if entry]
+    greyed = [name for name in CLAIM_METHODS if name in methods and name not in names]
+    label = f"Share of relevance against share of the time per component, task {task}: {', '.join(names)}"
     return {
-        "task": task, "method": method, "shown": entry["shown"], "claim": claim, "top": text,
-        "faithfulness": figure(entry["faithfulness"]), "correlation": figure(entry["randomised_correlation"]),
-        "reason": entry["reason"],
-    }  # fmt: skip
+        "task": task,
+        "svg": drawing(share_panel(f"shares-{number}", label, rows)),
+        "note": f"Not drawn, greyed: {', '.join(greyed)}." if greyed else "",
+    }
 
 
-def _beats(report: Report) -> list[dict[str, Any]]:
-    beat = report["example_beat"]
+def _beats(report: Report, tasks: list[str]) -> list[dict[str, Any]]:
+    """Return the coloured beats task by task; a task without any map says why instead."""
+    beat, quick = report["example_beat"], report["training"]["profile"] == "quick"
     out = []
-    for number, task in enumerate(t for t in _tasks(report) if beat and t in beat["relevance"]):
-        maps = []
-        for method in METHOD_ORDER:
-            relevance = beat["relevance"][task].get(method)
-            entry = report["attribution"][task].get(method)
-            if relevance is None or entry is None:
-                continue
-            label = f"Mean beat, relevance for {task} by {method}" + ("" if entry["shown"] else ", greyed")
-            drawn = beat_panel(
-                f"beat-{number}-{METHOD_ORDER.index(method)}", label, beat["x"], beat["component"], relevance,
-                entry["shown"],
-            )  # fmt: skip
-            maps.append(
-                {
-                    "method": method,
-                    "mark": _mark(method, entry["shown"]),
-                    "shown": entry["shown"],
-                    "svg": drawing(drawn),
-                    "reason": entry["reason"] or "",
-                }
-            )
-        if maps:
-            out.append({"name": task, "maps": maps})
+    for number, task in enumerate(t for t in tasks if beat and t in beat["relevance"]):
+        methods = report["attribution"][task]
+        why = no_map(methods)
+        maps = [] if why else [
+            _beat(report, task, method, f"beat-{number}-{METHOD_ORDER.index(method)}")
+            for method in METHOD_ORDER
+            if method in methods and method in beat["relevance"][task]
+        ]  # fmt: skip
+        if maps or why:
+            out.append({"name": task, "maps": maps, "why": why, "said": conclusion(report, task, quick)})
     return out
+
+
+def _beat(report: Report, task: str, method: str, name: str) -> dict[str, Any]:
+    beat, entry = report["example_beat"], report["attribution"][task][method]
+    label = f"Mean beat, relevance for {task} by {method}" + ("" if entry["shown"] else ", greyed")
+    drawn = beat_panel(
+        name, label, beat["x"], beat["component"], beat["relevance"][task][method], entry["shown"]
+    )
+    counts = method in CLAIM_METHODS
+    return {
+        "method": method,
+        "shown": entry["shown"],
+        "beside": not counts,
+        "svg": drawing(drawn),
+        "reason": f"greyed: {short(entry['reason'])}"
+        if not entry["shown"]
+        else ""
+        if counts
+        else "no claim: never sees the task",
+    }

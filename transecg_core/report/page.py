@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from transecg_core.report.cards import banners, cards, facts
-from transecg_core.report.carried import CLAIM_METHODS
 from transecg_core.report.claim import ELSEWHERE
 from transecg_core.report.curves import curve_parts
 from transecg_core.report.duplicates import in_words
@@ -37,7 +36,6 @@ def report_page(report: Report) -> str:
         verdict=[sentence.partition(": ")[::2] for sentence in report["verdict"]],
         kinds=risk_kinds(report),
         glossary=GLOSSARY,
-        claim_methods=CLAIM_METHODS,
         site_tables=site_tables(report),
         utility=_utility(report),
         noise_source=_noise_source(report),

@@ -40,7 +40,8 @@ dl.verdict dt{font-weight:600;padding:10px 16px 10px 0;border-top:1px solid var(
 dl.verdict dd{margin:0;padding:10px 0;border-top:1px solid var(--line)}
 .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:22px 36px;margin:14px 0 6px;align-items:start}
 .panels.four{grid-template-columns:repeat(auto-fill,minmax(236px,1fr));gap:18px 26px}
-td.w{white-space:nowrap}
+.panels.six{grid-template-columns:repeat(6,minmax(0,1fr));gap:14px 16px}
+td.w,span.w{white-space:nowrap}
 .panels.four h4{margin-bottom:5px}
 th.n.wrap{white-space:normal;max-width:130px}
 td.name.short{min-width:90px}
@@ -58,8 +59,16 @@ figure.grey h4{color:var(--soft)}
 .bar{width:20px;height:3px;background:var(--faint)}
 .dash{width:0;height:14px;border-left:2px dashed var(--soft)}
 .wall{width:3px;height:14px;background:var(--ink)}
+.mark{width:9px;height:9px;border-radius:50%}
+.mark.square{border-radius:0}.mark.diamond{border-radius:0;transform:rotate(45deg)}
+.mark.up{border-radius:0;clip-path:polygon(50% 0,100% 100%,0 100%)}.mark.down{border-radius:0;clip-path:polygon(0 0,100% 0,50% 100%)}
+.mark.plus{border-radius:0;clip-path:polygon(33% 0,66% 0,66% 33%,100% 33%,100% 66%,66% 66%,66% 100%,33% 100%,33% 66%,0 66%,0 33%,33% 33%)}
+.said{max-width:none}
+tr.head td{background:var(--wash);padding:7px 10px}
+table.maps td.note{max-width:none;width:36%}table.maps th.wrap{max-width:84px}
+table.whatif td{min-width:110px}.line-item{display:block;margin:0 0 4px}
 .scale{display:inline-block;width:120px;height:8px;vertical-align:middle;margin:0 8px;
-background:linear-gradient(90deg,#c9cdd3,#7fb2d6,#0072b2,#c8501e,#7a1500)}
+background:linear-gradient(90deg,#cfd4da,#83b1d3,#3a7ca8,#a8501f,#551200)}
 .scroll{overflow-x:auto;margin:10px 0 4px}
 table{border-collapse:collapse;width:100%;font-size:14px;line-height:1.4}
 th{font-weight:600;font-size:13px;color:var(--soft);text-align:left;vertical-align:bottom;padding:6px 16px 6px 0;
@@ -104,6 +113,7 @@ pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--wash);padding:1
 td code{overflow-wrap:anywhere}
 .cols{display:grid;grid-template-columns:1fr 1fr;gap:0 44px}
 footer{padding-top:26px;padding-bottom:50px;color:var(--soft);font-size:13px}
+@media (max-width:900px){.panels.six{grid-template-columns:repeat(auto-fill,minmax(190px,1fr))}}
 @media (max-width:720px){
 main,header.top,footer{padding-left:18px;padding-right:18px}
 header.top{padding-top:26px}
@@ -114,10 +124,10 @@ dl.verdict dd{border:0;padding-top:2px}
 dl.terms,ol.foot{columns:1}
 .cols{grid-template-columns:1fr}
 figure svg{max-width:100%}
-.four figure svg{max-width:330px}
+.four figure svg,.six figure svg{max-width:330px}
 }
 @media print{
-.panels.four{grid-template-columns:repeat(4,1fr);gap:8px 12px}
+.panels.four{grid-template-columns:repeat(4,1fr);gap:8px 12px}.panels.six{grid-template-columns:repeat(3,1fr);gap:8px 14px}
 @page{size:A4;margin:15mm 13mm}
 body{font-size:10pt}
 main,header.top,footer{max-width:none;padding-left:0;padding-right:0}

@@ -2,6 +2,8 @@
 
 # ruff: noqa: E501  (lines of HTML)
 
+from transecg_core.report.template_attribution import ATTRIBUTION
+from transecg_core.report.template_compare import MOVES
 from transecg_core.report.template_risks import CURVES, PEOPLE, REBUILT, RISKS, ROWS, SITES
 
 HEAD = """<!doctype html>
@@ -52,39 +54,7 @@ REPORT = (
     + CURVES
     + PEOPLE
     + REBUILT
-    + """
-<section id="beat">
-<h2>What the model looks at</h2>
-{% if beats %}
-<p class="lead">One mean beat of the cohort, never one person's signal. Thicker and darker: more relevance, scaled within each map.
-<span class="scale"></span>none to most. P, QRS and T are shaded. Only class-specific methods may carry a claim; a map that fails its test is grey.</p>
-{% for task in beats %}
-<h3>Task: {{ task.name }}</h3>
-<div class="panels four">{% for map in task.maps %}
-<figure class="{{ '' if map.shown else 'grey' }}"><h4>{{ map.method }}{{ map.mark }}</h4>
-{{ map.svg }}<figcaption>{{ map.reason }}</figcaption></figure>
-{% endfor %}</div>
-{% endfor %}
-{% else %}<p class="quiet">No beat picture: {{ beat_reason }}</p>{% endif %}
-{% if enrichments %}
-<h3>Component by component: relevance against duration</h3>
-<p class="quiet">Right of 1×, a component matters more than its length alone explains. Filled marks: the 95 % interval over people excludes 1×.</p>
-<div class="legend"><span><i class="dot" style="background:var(--b)"></i>{{ claim_methods[0] }}</span><span><i class="dot square" style="background:var(--c)"></i>{{ claim_methods[1] }}</span></div>
-<div class="panels">{% for item in enrichments %}
-<figure><h4>{{ item.task }}</h4>{{ item.svg }}{% if item.methods|length == 1 %}<figcaption>{{ item.methods[0] }} only: the other map is greyed.</figcaption>{% endif %}</figure>
-{% endfor %}</div>
-{% endif %}
-{% if maps %}
-<h3>Every map and its tests</h3>
-<div class="scroll"><table><thead><tr><th>task</th><th>method</th><th>carries a claim</th><th>largest enrichment</th><th class="n">faithfulness</th>
-<th class="n">correlation with a<br>re-initialised model</th><th>evidence or reason</th></tr></thead><tbody>
-{% for row in maps %}<tr class="{{ '' if row.shown else 'off' }}">{% if row.span %}<td class="name short" rowspan="{{ row.span }}">{{ row.task }}</td>{% endif %}<td class="w">{{ row.method }}</td><td>{{ row.claim }}</td><td class="w">{{ row.top }}</td>
-<td class="n">{{ row.faithfulness }}</td><td class="n">{{ row.correlation }}</td><td class="note">{{ row.reason or '' }}</td></tr>{% endfor %}
-</tbody></table></div>
-{% endif %}
-</section>
-
-"""
+    + ATTRIBUTION
     + SITES
     + """
 <section id="utility">
@@ -230,7 +200,9 @@ COMPARE = (
 </tbody></table></div>
 </section>
 {% endif %}{% endfor %}
-
+"""
+    + MOVES
+    + """
 <section id="limits">
 <h2>Limits</h2>
 <ul class="plain">{% for line in d.limits %}<li>{{ line }}</li>{% endfor %}</ul>

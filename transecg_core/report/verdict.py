@@ -17,6 +17,7 @@ from transecg_core.report.claim import ELSEWHERE, ceiling_words, privacy_claim
 from transecg_core.report.headline import Headline, Row, headline, is_leaky, measured
 from transecg_core.report.leakage import exceeds_ceiling, leaks, one_by_one, reference
 from transecg_core.report.numbers import figure, with_interval
+from transecg_core.report.paper_sentence import paper_sentence
 from transecg_core.report.people import SYNTHETIC, about_whom, holds, never_trained_on
 from transecg_core.report.useful import useful
 from transecg_core.report.words import QUICK, plain_name
@@ -37,6 +38,7 @@ def verdict(report: Report) -> list[str]:
         ("What the model can do (B)", _model(report, picked)),
         ("Given away by training (C)", _training(report, picked)),
         ("Carried by", carried(report, quick)),
+        ("TransECG's sentence", paper_sentence(report, quick)),
         ("Privacy claim", privacy_claim(report)),
         ("Still useful for", useful(report, quick)),
     ]

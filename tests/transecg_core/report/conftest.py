@@ -10,17 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_attribution import SITES, parts
 
 from transecg_core.config import parse
 from transecg_core.report import complete
 from transecg_core.report.manifest import manifest
 from transecg_core.report.page import report_page
 from transecg_core.report.threat import threat_model
-
-SITES = ("synth-a", "synth-b", "synth-c", "synth-d")
-DURATION = {"P": 0.13, "PQ": 0.06, "QRS": 0.11, "ST": 0.08, "T": 0.27, "TP": 0.33, "undefined": 0.02}
-COMPONENT_ENDS = ((30, 5), (52, 0), (62, 1), (86, 2), (104, 3), (150, 4), (200, 5))
-"""(end sample, component code) of the example beat."""
 
 
 def risk(name: str, kind: str, metric: str, main: float | None, **more: Any) -> dict[str, Any]:
@@ -149,78 +145,6 @@ def risks() -> list[dict[str, Any]]:
     return rows
 
 
-def method(shown: bool, leader: str, reason: str) -> dict[str, Any]:
-    raw = {name: share * (2.6 if name == leader else 0.8) for name, share in DURATION.items()}
-    total = sum(raw.values())
-    parts = {}
-    for name, share in DURATION.items():
-        enrichment = raw[name] / total / share
-        parts[name] = {
-            "share": raw[name] / total,
-            "duration": share,
-            "enrichment": enrichment,
-            "ci95": [enrichment * 0.85, enrichment * 1.15],
-        }
-    return {
-        "components": parts,
-        "faithfulness": 0.08 if shown else -0.01,
-        "randomised_correlation": 0.12,
-        "shown": shown,
-        "reason": reason,
-    }
-
-
-def attribution() -> dict[str, Any]:
-    good = "insertion minus deletion, less random: 0.08 (0.05 to 0.11), 46 people"
-    bad = "no better than random; insertion minus deletion, less random: -0.01 (-0.03 to 0.01), 46 people"
-    out = {}
-    for task, leader, works in (
-        ("participant", "QRS", True),
-        ("sex", "T", True),
-        ("beat", "QRS", True),
-        ("age", "P", False),
-    ):
-        out[task] = {
-            "gradient-attention": method(
-                works, leader, good if works else "the model is near chance: balanced accuracy 0.35"
-            ),
-            "occlusion": method(
-                works, leader, good if works else "the model is near chance: balanced accuracy 0.35"
-            ),
-            "rollout": method(False, "T", bad),
-            "cls-attention": method(False, "T", bad),
-            "random": method(False, "T", "negative control: random scores"),
-        }
-    return out
-
-
-def beat() -> dict[str, Any]:
-    t = (np.arange(200) - 75) / 250
-    waves = (
-        (0.25, -0.16, 0.022),
-        (-0.35, -0.022, 0.007),
-        (3.2, 0.0, 0.009),
-        (-0.7, 0.024, 0.009),
-        (0.75, 0.24, 0.045),
-    )
-    x = sum(a * np.exp(-((t - m) ** 2) / (2 * s**2)) for a, m, s in waves) - 0.25
-    component, start = [], 0
-    for end, code in COMPONENT_ENDS:
-        component += [code] * (end - start)
-        start = end
-    token = np.repeat(np.arange(40), 5)
-    relevance = {}
-    for number, task in enumerate(("participant", "sex", "beat", "age")):
-        bump = np.exp(-((token - (15 if number % 2 == 0 else 26)) ** 2) / 14.0)
-        relevance[task] = {
-            name: list(0.25 + 2.5 * bump * (1 + 0.3 * np.sin(token * (k + 1))))
-            for k, name in enumerate(
-                ("gradient-attention", "occlusion", "rollout", "cls-attention", "random")
-            )
-        }
-    return {"x": list(x), "component": component, "relevance": relevance}
-
-
 def utility() -> dict[str, Any]:
     def score(value: float | None, note: str = "people never trained on") -> dict[str, Any]:
         ci = None if value is None else [value - 0.06, value + 0.06]
@@ -255,7 +179,7 @@ def rounds(count: int = 12) -> list[dict[str, Any]]:
 def rich() -> dict[str, Any]:
     cfg = parse({})
     return {
-        "schema_version": "1.0",
+        "schema_version": "1.4",
         "edition": "local",
         "manifest": manifest(cfg, "inline", "transecg run seed=0", {site: "ab" * 32 for site in SITES}),
         "data": {
@@ -276,8 +200,7 @@ def rich() -> dict[str, Any]:
         ],
         "utility": utility(),
         "risks": risks(),
-        "attribution": attribution(),
-        "example_beat": beat(),
+        **parts(),
         "threat_model": threat_model(),
         "limits": ["Figures from tens of people have wide intervals.", "No shadow models in this edition."],
     }  # fmt: skip
@@ -313,6 +236,7 @@ def sparse() -> dict[str, Any]:
     ]  # fmt: skip
     out["utility"] = {}
     out["attribution"] = {}
+    out |= {"attribution_by_site": {}, "attribution_at_sites": [], "fiducial_models": [], "what_if": []}
     out["example_beat"] = None
     out["training"] = {"profile": "quick", "still_falling": None,
                        "rounds": [{"round": 1, "loss": {site: None for site in SITES}, "absent": {}}]}  # fmt: skip

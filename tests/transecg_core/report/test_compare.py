@@ -17,7 +17,9 @@ from transecg_core.report.compare_page import comparison_page
 
 def shifted(report: dict[str, Any], seed: int, utility: float = 0.0, leak: float = 0.0) -> dict[str, Any]:
     out = copy.deepcopy(report)
-    out.update(example_beat=None, attribution={})  # not looked at here, and slow to validate
+    # Not looked at here, and slow to validate.
+    out.update(example_beat=None, attribution={}, attribution_by_site={}, attribution_at_sites=[])
+    out.update(fiducial_models=[], what_if=[])
     out["manifest"]["config"]["seed"] = out["manifest"]["seeds"]["run"] = seed
     out["manifest"]["data_hashes"] = {site: f"{seed:064x}" for site in out["manifest"]["data_hashes"]}
     for scores in out["utility"].values():

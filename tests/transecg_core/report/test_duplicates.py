@@ -50,8 +50,7 @@ def test_counts_are_in_the_report_and_in_words_on_its_page(rich_report) -> None:
 
 
 def test_reports_of_before_are_still_read_and_say_nothing(rich_report) -> None:
-    report = complete(rich_report)
-    assert report["schema_version"] == "1.0"
+    report = complete(rich_report | {"schema_version": "1.0"})
     assert "appear twice" not in report_page(report)
     with pytest.raises(ReportError, match="duplicates"):
         validate(with_section(rich_report, {"within_ids": 1}))

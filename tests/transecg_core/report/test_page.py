@@ -199,8 +199,15 @@ def test_both_epsilons_are_shown(private_report) -> None:
 
 
 def test_greyed_maps_say_why(rich_page) -> None:
-    assert rich_page.count(" (greyed)</h4>") == 3 * 2 + 4
-    assert "the model is near chance: balanced accuracy 0.35" in rich_page
+    assert rich_page.count("greyed: no better than random</figcaption>") == 3 * 2
+    assert rich_page.count("no better than random; insertion minus deletion, less random: -0.01") == 3
+
+
+def test_a_model_near_chance_gets_no_map(rich_page) -> None:
+    age = rich_page.partition("<h3>Task: age</h3>")[2].partition("<h3>")[0]
+    assert "No map: the model is near chance: balanced accuracy 0.35." in age
+    assert "<svg" not in age
+    assert rich_page.count("No map: the model is near chance") == 2  # beside the pictures, and in the table
 
 
 def test_figures_survive_extreme_numbers(rich_report) -> None:

@@ -41,9 +41,18 @@ def test_the_fixtures_are_valid(rich_report, sparse_report, private_report) -> N
 
 def test_each_top_level_key_is_required(rich_report) -> None:
     whole = complete(rich_report)
-    for key in whole:
+    for key in schema()["required"]:
         with pytest.raises(ReportError, match=key):
             validate({k: v for k, v in whole.items() if k != key})
+
+
+def test_what_came_later_may_be_missing_but_not_malformed(rich_report) -> None:
+    later = ("attribution_by_site", "attribution_at_sites", "fiducial_models", "what_if")
+    whole = complete(rich_report) | {"example_beat": None}
+    for key in later:
+        with pytest.raises(ReportError, match=key):
+            validate(whole | {key: None})
+    validate({key: value for key, value in whole.items() if key not in later})
 
 
 def _set(report: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any]:
@@ -73,6 +82,11 @@ def _set(report: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str,
         (("releases", 0, "status"), "probably fine", "status"),
         (("attribution", "participant", "occlusion", "components", "R"), {}, "R"),
         (("example_beat", "component"), [0, 99], "component"),
+        (("attribution", "sex", "occlusion", "stability", "jitter_first"), 1.5, "jitter_first"),
+        (("attribution_by_site", "sex", "occlusion", "synth-a", "people"), [], "people"),
+        (("attribution_at_sites", 0, "head"), "released", "head"),
+        (("fiducial_models", 0, "features", 0, "surprise"), 1, "surprise"),
+        (("what_if", 0, "change"), "delete", "change"),
         (("data", "sites", 0, "name"), "a\x00b", "name"),
     ],
 )  # fmt: skip

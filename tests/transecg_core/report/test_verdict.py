@@ -123,10 +123,9 @@ def test_a_figure_above_its_ceiling_is_shouted(private_report) -> None:
 
 
 def test_a_component_is_named_only_where_shown_maps_agree(rich_report) -> None:
-    assert (
-        "QRS carries more than its duration explains for beat, participant in this one training run"
-        in said(rich_report, "Carried by")
-    )
+    text = said(rich_report, "Carried by")
+    assert "QRS carries more than its duration explains, in this one training run, for beat (by " in text
+    assert ", participant (by gradient-attention, " in text
     maps = rich_report["attribution"]["participant"]
     maps["occlusion"] = rich_report["attribution"]["sex"]["occlusion"]
     assert "which component carries participant" in said(rich_report, "Carried by")
@@ -230,7 +229,7 @@ def test_a_pilots_figures_are_not_the_participants(rich_report):
 def test_no_component_for_a_task_the_model_does_not_do(rich_report) -> None:
     rich_report["attribution"]["age"] = rich_report["attribution"]["sex"]
     text = said(rich_report, "Carried by")
-    assert "T carries more than its duration explains for sex in this" in text
+    assert "T carries more than its duration explains, in this one training run, for sex (by" in text
     assert "No conclusion for age: not shown above the majority guess" in text
     for score in rich_report["utility"]["sex"].values():
         score["notes"] = "held-out windows of people who trained"
@@ -267,7 +266,8 @@ def test_profile_quick_concludes_nothing(rich_report, private_report) -> None:
     for report in (rich_report, private_report()):
         report["training"] |= {"profile": "quick", "still_falling": True}
         assert "to conclude anything" in said(report, "Evidence")
-        for topic in ("What the model can do", "Given away by training", "Carried by", "Still useful for"):
+        for topic in ("What the model can do", "Given away by training", "Carried by", "TransECG's sentence",
+                      "Still useful for"):  # fmt: skip
             text = said(report, topic)
             assert ": No conclusion (profile quick)" in text
             for claim in (

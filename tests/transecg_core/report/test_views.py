@@ -62,7 +62,7 @@ def pair(setting: str, shift: int = 0) -> dict[str, Any]:
 def full(rich_report) -> dict[str, Any]:
     """A local report with every view."""
     rich_report |= {
-        "schema_version": "1.3",
+        "schema_version": "1.4",
         "attribution": {},  # not looked at here, and slow to draw
         "example_beat": None,
         "risk_curves": [curve(), curve("round-losses", kind="C", x=[1.0, 2.0, 3.0, 4.0, 5.0])],

@@ -1,0 +1,84 @@
+"""Which component may be named, and TransECG's sentence held against the same figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from transecg_core.report.carried import carried, named
+from transecg_core.report.paper_sentence import paper_sentence
+
+
+def drop_family(report: dict[str, Any], task: str, *methods: str) -> None:
+    for method in methods:
+        report["attribution"][task][method]["shown"] = False
+
+
+def test_both_families_must_speak(rich_report) -> None:
+    assert named(rich_report, "sex").component == "T"
+    drop_family(rich_report, "sex", "occlusion", "component-occlusion")
+    assert named(rich_report, "sex").component is None
+    text = " ".join(carried(rich_report, False))
+    assert "No conclusion on which component carries sex: no perturbation map is shown." in text
+
+
+def test_unmeasured_stability_names_nothing(rich_report) -> None:
+    for entry in rich_report["attribution"]["participant"].values():
+        del entry["stability"]
+    assert named(rich_report, "participant").component is None
+
+
+def test_a_task_that_the_model_does_not_do_names_nothing(rich_report) -> None:
+    rich_report["attribution"]["age"] = rich_report["attribution"]["sex"]
+    assert named(rich_report, "age").component is None
+    assert not named(rich_report, "age").learned
+
+
+def sentence(report: dict[str, Any]) -> str:
+    return " ".join(paper_sentence(report, False))
+
+
+def test_a_raw_map_that_fails_bears_nothing_out(rich_report) -> None:
+    part = rich_report["attribution"]["sex"]["cls-attention"]["components"]["QRS"]
+    part.update(share=0.07, duration=0.11, enrichment=0.636, ci95=[0.5, 0.8])
+    text = sentence(rich_report)
+    assert "58.29 % of the attention for gender" in text
+    assert (
+        "For sex: 7 % of the raw attention falls on QRS (which holds the R wave), in 11 % of the time" in text
+    )
+    assert "0.64 times its part of the time, 0.50 to 0.80" in text
+    assert "That map fails (no better than random): it may not be said" in text
+    assert "May be said: T carries more than its duration explains for sex." in text
+    assert "Nor may another component be named for age" in text
+
+
+def test_the_p_r_interval_is_p_and_pq_together(rich_report) -> None:
+    parts = rich_report["attribution"]["age"]["cls-attention"]["components"]
+    parts["P"].update(share=0.2, duration=0.13)
+    parts["PQ"].update(share=0.1, duration=0.07)
+    assert "For age: 30 % of the raw attention falls on P and PQ" in sentence(rich_report)
+    assert "in 20 % of the time (1.50 times its part of the time)." in sentence(rich_report)
+
+
+def test_a_raw_map_that_passes_is_still_no_claim_about_the_task(rich_report) -> None:
+    rich_report["attribution"]["sex"]["cls-attention"]["shown"] = True
+    text = sentence(rich_report)
+    assert "one attention map for every task" in text
+    assert "the model attends there, not that sex is read there" in text
+
+
+@pytest.mark.parametrize("tasks", [(), ("participant",)])
+def test_without_sex_and_age_there_is_no_sentence(rich_report, tasks) -> None:
+    rich_report["attribution"] = {task: rich_report["attribution"][task] for task in tasks}
+    assert paper_sentence(rich_report, False) == []
+
+
+def test_one_task_missing_is_said(rich_report) -> None:
+    del rich_report["attribution"]["age"]
+    assert "For age: not explained in this run" in sentence(rich_report)
+
+
+def test_a_map_without_components_is_said(rich_report) -> None:
+    rich_report["attribution"]["sex"]["cls-attention"]["components"] = {}
+    assert "For sex: there is no raw-attention map (no better than random" in sentence(rich_report)
