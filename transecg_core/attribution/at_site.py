@@ -50,6 +50,9 @@ from transecg_core.utility import PERSON_TASKS
 SHARE_OF_WINDOWS = 0.5
 """Windows per group of tasks, of the profile's attribution windows."""
 
+LEAST_WINDOWS = 30
+"""Never fewer, so that ten people have three each."""
+
 
 @dataclass(frozen=True)
 class _Judged:
@@ -132,7 +135,7 @@ def _cohort(
     cfg: RunConfig, site: Site, tasks: tuple[str, ...], eligible_N: np.ndarray, classes_P: np.ndarray
 ) -> AuditCohort:
     data, windows = site.data, site.data.windows
-    count = max(MIN_PEOPLE, round(SHARE_OF_WINDOWS * cfg.settings.attribution_windows))
+    count = max(LEAST_WINDOWS, round(SHARE_OF_WINDOWS * cfg.settings.attribution_windows))
     rows = drawn(data, eligible_N, count, _seed(cfg, site, "windows", *tasks))
     _, person_P = np.unique(data.person_P, return_inverse=True)
     labels = task_codes(windows, rows, tasks)
