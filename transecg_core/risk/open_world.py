@@ -8,15 +8,12 @@ other folds, against the same gallery. Known/unknown errors as in arXiv 2508.158
 
 from __future__ import annotations
 
-from collections import ChainMap
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import Attack
-from transecg_core.risk.attacks.open_world_auxiliary import RULED_OUT
 from transecg_core.risk.estimate import MIN_PEOPLE, proportion
 from transecg_core.risk.evidence import Evidence
 from transecg_core.risk.findings import Curve, Findings
@@ -27,7 +24,7 @@ from transecg_core.risk.protocols import LEAKY
 from transecg_core.risk.rows import POOLED, NotMeasurable, RiskRow
 from transecg_core.risk.table import CROSS_SITE, blank, measured
 from transecg_core.risk.verification import TIE
-from transecg_core.risk.worlds import deal, world
+from transecg_core.risk.worlds import World, worlds_of
 from transecg_core.seeds import seed_for
 
 OPERATING = 0.05
@@ -38,79 +35,55 @@ PAPER = "Linkage Attacks paper, 109 people, other data and protocol: .85, .128 a
 """Re-identified, known as unknown, unknown as known (arXiv 2508.15850, abstract)."""
 
 
-@dataclass(frozen=True)
-class Best:
-    """Each query's best match in one world (Q).
-
-    Attributes
-    ----------
-    score_Q
-        Highest similarity.
-    right_Q
-        Chance that it is the right person, ties broken at random.
-    known_Q
-        bool; whether the person is enrolled.
-    """
-
-    score_Q: np.ndarray
-    right_Q: np.ndarray
-    known_Q: np.ndarray
-
-
 def open_world(attack: Attack, evidence: Evidence) -> Findings:
     """Return the rows and the curve of an open-world attack, per protocol, pooled and per site."""
     case = evidence.case
     protocols = sorted(set(case.protocol_Q[case.entry_of_Q >= 0].tolist()) - {CROSS_SITE})
+    places = (*case.site_names, POOLED)
     if not protocols:
         reason = "no site has probes of enrolled people"
         return Findings([blank(attack, (POOLED, "none", METRICS[0]), reason)])
     try:
-        trained, untrained = (_worlds(attack, evidence, name) for name in ("released-model", "architecture"))
+        trained, untrained = (
+            worlds_of(attack, evidence, name) for name in ("released-model", "architecture")
+        )
     except NotMeasurable as reason:
         return Findings([blank(attack, (POOLED, p, m), str(reason)) for p in protocols for m in METRICS])
     rows: list[RiskRow] = []
     curves: list[Curve] = []
     for protocol in protocols:
-        found = _Judged(attack, evidence, protocol, trained, untrained)
-        rows += found.rows()
-        curves += found.curves()
+        for place in places:
+            found = _Judged(attack, evidence, protocol, place, trained, untrained)
+            rows += found.rows()
+            curves += found.curves() if place == POOLED else ()
     return Findings(rows, tuple(curves))
-
-
-def _worlds(attack: Attack, evidence: Evidence, model: str) -> tuple[Best, Best]:
-    """Return the best matches in both worlds, by a model or the untrained one in its place."""
-    case, half_C = evidence.case, deal(evidence.case)
-    held = ChainMap({"released-model": evidence.held[model]}, evidence.held)  # type: ignore[arg-type]
-    found = []
-    for enrolled in (0, 1):
-        keep_G = half_C[case.person_G] == enrolled
-        if not keep_G.any():
-            raise NotMeasurable("nobody is left to enrol")
-        scores_QG = np.asarray(attack.run(Given(attack.artefacts, world(held, keep_G))))
-        top_Q = scores_QG.max(axis=1)
-        tied_QG = scores_QG >= top_Q[:, None] - TIE
-        right_QG = case.person_G[keep_G][None, :] == case.person_Q[:, None]
-        right_Q = (tied_QG & right_QG).sum(axis=1) / tied_QG.sum(axis=1)
-        known_Q = half_C[case.person_Q] == enrolled
-        found.append(Best(top_Q, np.where(top_Q > RULED_OUT + TIE, right_Q, 0.0), known_Q))
-    return found[0], found[1]
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """One protocol: the outcomes of everybody asked about, by the trained and by the untrained encoder."""
+    """One protocol at one place: the outcomes of everybody asked about, by the trained and by the untrained encoder.
+
+    At a site, its queries are compared with its own people only, and thresholds are set on its own people.
+    """
 
     attack: Attack
     evidence: Evidence
     protocol: str
-    trained: tuple[Best, Best]
-    untrained: tuple[Best, Best]
+    place: str
+    trained: tuple[World, World]
+    untrained: tuple[World, World]
+
+    @property
+    def site(self) -> int | None:
+        """Index of the site; None for all."""
+        return None if self.place == POOLED else self.evidence.case.site_names.index(self.place)
 
     @cached_property
     def asked_Q(self) -> np.ndarray:
-        """Queries of the protocol, by people who are enrolled in one of the worlds."""
+        """Queries of the protocol and place, by people who are enrolled in one of the worlds."""
         case = self.evidence.case
-        return np.flatnonzero((case.protocol_Q == self.protocol) & (case.entry_of_Q >= 0))
+        here_Q = (case.probes.site_Q == self.site) | (self.site is None)
+        return np.flatnonzero((case.protocol_Q == self.protocol) & (case.entry_of_Q >= 0) & here_Q)
 
     @cached_property
     def person_P(self) -> np.ndarray:
@@ -136,7 +109,7 @@ class _Judged:
             rows.append(
                 measured(
                     self.attack,
-                    (POOLED, self.protocol, metric),
+                    (self.place, self.protocol, metric),
                     proportion(value_P[main_P], self.evidence.ctx.bootstrap, self._rng(metric)),
                     float(value_P[control_P].mean()) if enough else None,
                     float(fresh_P3[main_P, column].mean()),
@@ -181,7 +154,7 @@ class _Judged:
         )
         return (curve,)
 
-    def outcomes(self, worlds: tuple[Best, Best], share: float | None) -> np.ndarray:
+    def outcomes(self, worlds: tuple[World, World], share: float | None) -> np.ndarray:
         """Return re-identified, known-as-unknown and unknown-as-known of each person (P, 3).
 
         `share` is the operating point; None sets the threshold with the fewest errors.
@@ -194,8 +167,9 @@ class _Judged:
         case, asked_Q = self.evidence.case, self.asked_Q
         person_K = np.searchsorted(self.person_P, case.person_Q[asked_Q])
         out_P3 = np.zeros((len(self.person_P), 3))
-        for best in worlds:
-            score_K, right_K, known_K = best.score_Q[asked_Q], best.right_Q[asked_Q], best.known_Q[asked_Q]
+        for one in worlds:
+            best = one.best(case, asked_Q, self.site)
+            score_K, right_K, known_K = best.score_Q, best.right_Q, best.known_Q
             accepted_K = score_K > self._thresholds(score_K, known_K, person_K, share) + TIE
             value_K3 = np.column_stack([accepted_K * right_K, ~accepted_K, accepted_K]).astype(np.float64)
             for role_K, columns in ((known_K, [0, 1]), (~known_K, [2])):
@@ -234,10 +208,9 @@ class _Judged:
     def _notes(
         self, metric: str, main_P3: np.ndarray, fewest_P3: np.ndarray, control_P: np.ndarray
     ) -> tuple[str | None, ...]:
-        case = self.evidence.case
         notes = (
             "LEAKY: neighbouring beats of one recording on both sides" if self.protocol == LEAKY else None,
-            f"half of {len(case.person_G)} enrolled, then the other half",
+            f"half of {self._enrolled()} enrolled, then the other half",
             f"threshold at {OPERATING:.0%} unknown-as-known of other people",
             control_note(self.evidence.ctx, control_P),
             "baseline: the untrained encoder on the same people, with thresholds of its own",
@@ -255,10 +228,15 @@ class _Judged:
         )
 
     def _blanks(self, reason: str) -> list[RiskRow]:
-        return [blank(self.attack, (POOLED, self.protocol, metric), reason) for metric in METRICS]
+        said = METRICS if self.place == POOLED else METRICS[:1]
+        return [blank(self.attack, (self.place, self.protocol, metric), reason) for metric in said]
+
+    def _enrolled(self) -> int:
+        site_G = self.evidence.case.gallery.site_G
+        return int(((site_G == self.site) | (self.site is None)).sum())
 
     def _rng(self, metric: str) -> np.random.Generator:
-        labels = ("risk", POOLED, self.protocol, self.attack.name, metric)
+        labels = ("risk", self.place, self.protocol, self.attack.name, metric)
         return np.random.default_rng(seed_for(self.evidence.ctx.seed, *labels))
 
 

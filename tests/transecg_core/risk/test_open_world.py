@@ -66,6 +66,23 @@ def test_whoever_sees_nobody_names_nobody_and_errs_as_often_as_allowed(fakes):
     assert np.mean(named) < 0.02
 
 
+def test_sites_have_rows_of_their_own_where_enough_people_set_the_threshold(fakes):
+    _, findings = found(fakes.build(fakes.recipe(sites=2, people=80, windows=2)))
+    at = {(row.site, row.metric): row for row in findings.rows if row.protocol == findings.rows[0].protocol}
+    assert {site for site, _ in at} == {"s0", "s1", "pooled"}
+    for site in ("s0", "s1"):
+        row = at[site, "re-identified"]
+        assert row.main > 0.9
+        assert row.n_participants < 80
+        assert "half of 80 enrolled" in row.notes
+        assert at[site, "unknown-as-known"].main < 0.3
+    assert {curve.site for curve in findings.curves} == {"pooled"}
+    _, few = found(fakes.build(fakes.recipe(sites=4, people=28, windows=2)))
+    own = [row for row in few.rows if row.site == "s0"]
+    assert all(row.metric == "re-identified" and row.main is None for row in own)
+    assert all("a threshold needs 20 other people who are not enrolled, found" in row.notes for row in own)
+
+
 def test_the_deal_is_fair_per_site_and_knows_nothing_of_training(fakes):
     context = fakes.build(fakes.recipe(sites=3, people=16, twins=4))
     case = build_case(context)
@@ -109,7 +126,9 @@ def test_thresholds_come_from_people_of_other_folds(fakes, monkeypatch):
     found(context)
     assert max(sizes) <= int(np.ceil(112 / 2 * 3 / 4)) + 8
     # A score that only one fold's people reach moves no threshold of that fold.
-    subject = judged._Judged(OPEN_WORLD, gather(context, case, (OPEN_WORLD,)), "other-record", None, None)
+    subject = judged._Judged(
+        OPEN_WORLD, gather(context, case, (OPEN_WORLD,)), "other-record", "pooled", None, None
+    )
     fold_K = case.folds.fold_Q[subject.asked_Q]
     rng = np.random.default_rng(0)
     score_K, known_K, person_K = (
