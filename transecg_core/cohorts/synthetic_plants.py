@@ -177,7 +177,7 @@ def _waves(phase_A: np.ndarray, most: int) -> np.ndarray:
     waves = [np.ones_like(phase_A)]
     for k in range(1, most + 1):
         waves += [np.cos(2 * np.pi * k * phase_A), np.sin(2 * np.pi * k * phase_A)]
-    return np.stack(waves) * np.sin(np.pi * phase_A) ** 2
+    return np.asarray(np.stack(waves) * np.sin(np.pi * phase_A) ** 2)
 
 
 def _harmonics(carrier: str, seconds: float, strict: bool) -> int:
