@@ -92,7 +92,7 @@ class _Drawn:
     @classmethod
     def of(cls, own: Everybody, bootstrap: int, rng: np.random.Generator) -> _Drawn:
         there_T, site_T = own.usable_KT.any(axis=0), own.case.targets.site_T
-        weight_BT = np.zeros((bootstrap, len(there_T)))
+        weight_BT = np.zeros((bootstrap, own.trained_KT.shape[1]))
         for site in np.unique(site_T[there_T]):
             here = np.flatnonzero(there_T & (site_T == site))
             weight_BT[:, here] = resamples(len(here), bootstrap, rng)
