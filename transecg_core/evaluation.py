@@ -14,7 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from transecg_core.attribution import attribute, attribution_by_site, example_beat, explain
+from transecg_core.attribution.fiducial_model import fiducial_models
 from transecg_core.attribution.permuted import permuted_model_maker
+from transecg_core.attribution.what_if import what_if
 from transecg_core.audit_models.for_audit import audit_model_maker
 from transecg_core.audit_models.recipe import recipe_ceilings
 from transecg_core.cohorts import open_site
@@ -209,9 +211,13 @@ def measured(
         "attribution_by_site": attribution_by_site(ctx, groups),
         "attribution_at_sites": [dict(row) for row in record.at_sites],
         "example_beat": example_beat(ctx, groups),
+        "what_if": [] if cfg.profile == "quick" else what_if(ctx),
+        "fiducial_models": [],  # of the other profiles: below
         "threat_model": threat_model(),
         "limits": limits(cfg, facts, record.rounds, falling),
     }
+    if cfg.profile != "quick":
+        report["fiducial_models"] = fiducial_models(ctx, report["attribution"])
     return complete(report)  # validated, with the verdict derived from the figures
 
 

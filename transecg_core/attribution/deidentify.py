@@ -109,6 +109,23 @@ def public_shape(code: int) -> Shapes:
     return Shapes(mean[None, :-1], mean[-1:])
 
 
+def common_edges(inside_NL: np.ndarray, site_N: np.ndarray, sites: int) -> np.ndarray:
+    """Return for each site the samples that nearly all of its people's component lies in, bool (S, L).
+
+    From the 5th percentile of where it begins to the 95th of where it ends, over windows that show it
+    whole; nothing at a site where none does. Windows are aligned at R, so this is one interval around R.
+    """
+    common_SL = np.zeros((sites, inside_NL.shape[1]), dtype=bool)
+    runs = runs_of(inside_NL)
+    whole_R = (runs.start_R > 0) & (runs.stop_R < inside_NL.shape[1])
+    _, first = np.unique(runs.row_R[whole_R], return_index=True)
+    site_W = site_N[runs.row_R[whole_R][first]]
+    for site in np.unique(site_W):
+        start, stop = (edge_R[whole_R][first][site_W == site] for edge_R in (runs.start_R, runs.stop_R))
+        common_SL[site, int(np.quantile(start, 0.05)) : int(np.ceil(np.quantile(stop, 0.95)))] = True
+    return common_SL
+
+
 def flat(count: int) -> Shapes:
     """Return shapes without any shape for a number of windows: a straight line."""
     return Shapes(np.zeros((count, GRID)), np.ones(count))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from transecg_core.attribution.cohort import ectopic
-from transecg_core.attribution.deidentify import Shapes, donor_rows, shapes_of, unscaled
+from transecg_core.attribution.deidentify import Shapes, common_edges, donor_rows, shapes_of, unscaled
 from transecg_core.attribution.judgement import MIN_PEOPLE
 from transecg_core.model.heads import CLASSES
 from transecg_core.risk.artefacts import Gallery, Probes
@@ -114,6 +114,18 @@ class SharedCase:
             "folds": self.folds,
             "released-model": model,
         }
+
+    def common(self, inside_NL: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return one interval per site in place of each window's own samples: gallery (N, L), shared (M, L).
+
+        Parameters
+        ----------
+        inside_NL
+            The component's samples in the gallery's windows.
+        """
+        site_N, site_M = self.gallery.site_N, self.shared.site_M
+        common_SL = common_edges(inside_NL, site_N, 1 + int(max(site_N.max(), site_M.max())))
+        return common_SL[site_N], common_SL[site_M]
 
     def others_shapes(self, inside_NL: np.ndarray) -> Shapes:
         """Return another person's shape of a component for every shared window, from gallery windows (M rows)."""

@@ -11,6 +11,7 @@ from transecg_core.attribution.deidentify import (
     GRID,
     Shapes,
     changed,
+    common_edges,
     donor_rows,
     flat,
     public_shape,
@@ -153,6 +154,19 @@ def test_donors_are_other_people_of_the_site_one_for_each_record():
     assert (site_N[rows[given]] == site_N[given]).all()
     again = donor_rows(site_N, person_N, record_N, site_N, person_N, usable_N, seed=3)
     assert (rows == again).all()
+
+
+def test_common_edges_hold_nearly_everybody_of_the_site_and_follow_nobody():
+    inside_NL = np.zeros((43, L), dtype=bool)
+    for row in range(40):
+        inside_NL[row, 10 + row % 4 : 20 + row % 4] = True
+    inside_NL[40, :30] = True  # cut off by the window's edge
+    inside_NL[41, 12:15] = inside_NL[42, 14:33] = True
+    site_N = np.array([0] * 41 + [1] * 2)
+    common_SL = common_edges(inside_NL, site_N, 3)
+    assert np.flatnonzero(common_SL[0]).tolist() == list(range(10, 23))
+    assert np.flatnonzero(common_SL[1])[[0, -1]].tolist() == [12, 32]
+    assert not common_SL[2].any()
 
 
 def test_the_public_mean_looks_like_the_component_and_is_the_same_for_everybody():
