@@ -174,8 +174,11 @@ def _entry(
     shown, reason = judge(method, len(np.unique(cohort.person_B[judged_B])), competence, faithful, shifted)
     if not components:
         shown, reason = False, "the map has no relevance in favour of the target"
-    if left_out := int(asked_B.sum() - rows_B.sum()):
-        reason += f"; {left_out} of {int(asked_B.sum())} maps left out, not finite"
+    asked = int(asked_B.sum())
+    if broken := asked - int(rows_B.sum()):
+        reason += f"; {broken} of {asked} maps left out, not finite"
+    if empty := int(rows_B.sum() - (map_BL[rows_B] > 0).any(axis=1).sum()):
+        reason += f"; components without {empty} of {asked} maps, which have nothing in favour of the target"
     return {
         "components": components,
         "faithfulness": faithful.value,

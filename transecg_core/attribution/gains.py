@@ -1,8 +1,7 @@
 """What a map gains over an order that knows nothing: random orders, and the map itself moved in time.
 
-A map that says nothing may still beat random patches, because it marks a stretch in one piece as a wave is
-and random patches don't. The same map moved in time marks stretches of the same lengths in other places: what
-is gained over that is gained by the place.
+Random orders scatter single patches; a map marks stretches as long as waves are. The same map moved in time
+marks stretches of the same lengths in other places: what is gained over that is gained by the place.
 """
 
 from __future__ import annotations

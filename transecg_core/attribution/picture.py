@@ -18,7 +18,8 @@ def example_beat(ctx: AuditContext, groups: tuple[Group, ...] | None = None) -> 
 
     The beat is the median over people of their mean windows, never one person's signal; None with
     fewer than `MIN_PEOPLE` people. Relevance is in favour of the target only, each window scaled to
-    mean 1 (1: as much as the average sample), then averaged over windows per person and over people.
+    mean 1 (1: as much as the average sample), then averaged over windows per person and over people. A window
+    without any relevance in favour counts as 0; one whose map is not finite is left out.
 
     Parameters
     ----------
@@ -38,8 +39,9 @@ def example_beat(ctx: AuditContext, groups: tuple[Group, ...] | None = None) -> 
         for task, rows_B in group.rows_B.items():
             if len(np.unique(group.cohort.person_B[rows_B])) >= MIN_PEOPLE:
                 picture[task] = {
-                    method: _mean_map(map_BL[rows_B], group.cohort.person_B[rows_B])
-                    for method, map_BL in group.maps[task].items()
+                    method: _mean_map(map_BL[used_B], group.cohort.person_B[used_B])
+                    for method, map_BL in group.maps.get(task, {}).items()
+                    if (used_B := rows_B & np.isfinite(map_BL).all(axis=1)).any()
                 }
     return {
         "x": [float(v) for v in beat_L],

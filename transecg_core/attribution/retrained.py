@@ -37,7 +37,7 @@ def over_seeds(ctx: AuditContext, group: Group) -> dict[str, dict[str, Any]]:
     seed = seed_for(ctx.seed, "attribution", "seeds")
     found: dict[str, dict[str, list[np.ndarray]]] = {m: {t: [] for t in group.rows_B} for m in CLAIM_METHODS}
     for model in models:
-        targets, _ = targets_of(ctx, group.cohort, tuple(group.rows_B), model)
+        targets, _ = targets_of(ctx, group.cohort, tuple(group.targets), model)
         maps = maps_of(model, group.cohort, targets, group.donors_KBL[:1], seed, CLAIM_METHODS, few)
         for task, by_method in maps.items():
             for method, map_BL in by_method.items():
@@ -76,5 +76,5 @@ def permuted_correlations(ctx: AuditContext, group: Group) -> Figures:
         model = ctx.permuted_model()
     except NotMeasurable:
         return {}
-    targets, _ = targets_of(ctx, group.cohort, tuple(group.rows_B), model)
+    targets, _ = targets_of(ctx, group.cohort, tuple(group.targets), model)
     return correlations(ctx, group, model, targets, "permuted labels")
