@@ -207,17 +207,15 @@ def measured(
         "people_at_risk": [person.as_dict() for person in found.people] if cfg.cohort != "node" else [],
         "risk_groups": risk_groups(found.groups, shareable=cfg.cohort == "node"),
         "rebuilt_beats": [pair.as_dict() for pair in found.rebuilt],
-        "attribution": attribute(ctx, groups),
+        "attribution": (maps := attribute(ctx, groups)),
         "attribution_by_site": attribution_by_site(ctx, groups),
         "attribution_at_sites": [dict(row) for row in record.at_sites],
         "example_beat": example_beat(ctx, groups),
         "what_if": [] if cfg.profile == "quick" else what_if(ctx),
-        "fiducial_models": [],  # of the other profiles: below
+        "fiducial_models": [] if cfg.profile == "quick" else fiducial_models(ctx, maps),
         "threat_model": threat_model(),
         "limits": limits(cfg, facts, record.rounds, falling),
     }
-    if cfg.profile != "quick":
-        report["fiducial_models"] = fiducial_models(ctx, report["attribution"])
     return complete(report)  # validated, with the verdict derived from the figures
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from transecg_core.model.heads import SiteModel
+from transecg_core.risk.artefacts import ModelAccess
 from transecg_core.signals.schema import Windows
 from transecg_core.splits.protocols import Split
 
@@ -111,6 +113,11 @@ class AuditContext:
     audit_models: MakeAuditModels | None = None
     permuted_model: Callable[[], SiteModel] | None = None
     recipe_ceilings: Mapping[str, CeilingCurve] | None = None
+
+    @cached_property
+    def released(self) -> ModelAccess:
+        """The released model, which remembers its forward passes: all that is measured on it shares them."""
+        return ModelAccess(self.model)
 
     @property
     def one_group(self) -> bool:

@@ -87,7 +87,7 @@ def gather(ctx: AuditContext, case: Case, attacks: tuple[Attack, ...]) -> Eviden
         "attributes": lambda: attributes_of(ctx, case),
         "public": public_people,
         "targets": lambda: case.targets,
-        "released-model": lambda: ModelAccess(ctx.model),
+        "released-model": lambda: ctx.released,
         "architecture": lambda: ModelAccess(ctx.random_model),
     }
     start = ctx.start_model

@@ -28,49 +28,62 @@ _LEVEL = 3
 
 @dataclass(frozen=True)
 class Fiducial:
-    """One feature: its name, unit and meaning. ``wave`` (P, QRS, T) is what must be there to measure it."""
+    """One feature: its name, unit and meaning.
+
+    Attributes
+    ----------
+    wave
+        What must be there to measure it: P, QRS or T.
+    component
+        The component of the beat that it speaks of: the one whose samples it is read from. An interval
+        that runs over several belongs to the segment between the waves, since it follows that one's
+        length most closely: over 901 records of four public datasets, less their dataset's mean, the rank
+        correlation of PR with the PQ segment is .76 (with P's duration .55), of P peak to R .73 (.22), of
+        QT with the ST segment .64 (with T's duration .54), of R to T peak .74 (.33).
+    """
 
     name: str
     unit: str
     wave: str
+    component: str
     meaning: str
 
 
 FIDUCIALS: tuple[Fiducial, ...] = (
-    Fiducial("QRS duration", "ms", "QRS", "onset of QRS to J"),
-    Fiducial("QRS onset to R", "ms", "QRS", "onset of QRS to the R peak"),
-    Fiducial("R to J", "ms", "QRS", "R peak to the end of QRS"),
-    Fiducial("Q to R", "ms", "QRS", "lowest point before R to the R peak"),
-    Fiducial("R to S", "ms", "QRS", "R peak to the lowest point after it"),
-    Fiducial("R height", "z", "QRS", "R above the level at QRS onset, in standard deviations of the window; signed"),
-    Fiducial("Q height", "R", "QRS", "lowest point before R"),
-    Fiducial("S height", "R", "QRS", "lowest point after R"),
-    Fiducial("J height", "R", "QRS", "level at the end of QRS"),
-    Fiducial("QRS upslope", "R/ms", "QRS", "steepest rise within QRS"),
-    Fiducial("QRS downslope", "R/ms", "QRS", "steepest fall within QRS"),
-    Fiducial("QRS area", "R ms", "QRS", "signed area of QRS"),
-    Fiducial("QRS absolute area", "R ms", "QRS", "area of QRS, both signs counted up"),
-    Fiducial("P duration", "ms", "P", "onset to end of P"),
-    Fiducial("PR interval", "ms", "P", "onset of P to onset of QRS"),
-    Fiducial("PQ segment", "ms", "P", "end of P to onset of QRS"),
-    Fiducial("P peak to R", "ms", "P", "peak of P to the R peak"),
-    Fiducial("P height", "R", "P", "largest deflection of P"),
-    Fiducial("P upslope", "R/ms", "P", "steepest rise within P"),
-    Fiducial("P downslope", "R/ms", "P", "steepest fall within P"),
-    Fiducial("P area", "R ms", "P", "signed area of P"),
-    Fiducial("P rise share", "1", "P", "onset to peak over duration of P"),
-    Fiducial("ST segment", "ms", "T", "J to onset of T"),
-    Fiducial("ST height", "R", "T", "level 60 ms after J"),
-    Fiducial("ST slope", "R/ms", "T", "J to onset of T"),
-    Fiducial("T duration", "ms", "T", "onset to end of T"),
-    Fiducial("QT interval", "ms", "T", "onset of QRS to end of T"),
-    Fiducial("R to T peak", "ms", "T", "R peak to the peak of T"),
-    Fiducial("T peak to end", "ms", "T", "peak to end of T"),
-    Fiducial("T height", "R", "T", "largest deflection of T"),
-    Fiducial("T upslope", "R/ms", "T", "steepest rise within T"),
-    Fiducial("T downslope", "R/ms", "T", "steepest fall within T"),
-    Fiducial("T area", "R ms", "T", "signed area of T"),
-    Fiducial("T rise share", "1", "T", "onset to peak over duration of T"),
+    Fiducial("QRS duration", "ms", "QRS", "QRS", "onset of QRS to J"),
+    Fiducial("QRS onset to R", "ms", "QRS", "QRS", "onset of QRS to the R peak"),
+    Fiducial("R to J", "ms", "QRS", "QRS", "R peak to the end of QRS"),
+    Fiducial("Q to R", "ms", "QRS", "QRS", "lowest point before R to the R peak"),
+    Fiducial("R to S", "ms", "QRS", "QRS", "R peak to the lowest point after it"),
+    Fiducial("R height", "z", "QRS", "QRS", "R above the level at QRS onset, in standard deviations of the window; signed"),
+    Fiducial("Q height", "R", "QRS", "QRS", "lowest point before R"),
+    Fiducial("S height", "R", "QRS", "QRS", "lowest point after R"),
+    Fiducial("J height", "R", "QRS", "QRS", "level at the end of QRS"),
+    Fiducial("QRS upslope", "R/ms", "QRS", "QRS", "steepest rise within QRS"),
+    Fiducial("QRS downslope", "R/ms", "QRS", "QRS", "steepest fall within QRS"),
+    Fiducial("QRS area", "R ms", "QRS", "QRS", "signed area of QRS"),
+    Fiducial("QRS absolute area", "R ms", "QRS", "QRS", "area of QRS, both signs counted up"),
+    Fiducial("P duration", "ms", "P", "P", "onset to end of P"),
+    Fiducial("PR interval", "ms", "P", "PQ", "onset of P to onset of QRS"),
+    Fiducial("PQ segment", "ms", "P", "PQ", "end of P to onset of QRS"),
+    Fiducial("P peak to R", "ms", "P", "PQ", "peak of P to the R peak"),
+    Fiducial("P height", "R", "P", "P", "largest deflection of P"),
+    Fiducial("P upslope", "R/ms", "P", "P", "steepest rise within P"),
+    Fiducial("P downslope", "R/ms", "P", "P", "steepest fall within P"),
+    Fiducial("P area", "R ms", "P", "P", "signed area of P"),
+    Fiducial("P rise share", "1", "P", "P", "onset to peak over duration of P"),
+    Fiducial("ST segment", "ms", "T", "ST", "J to onset of T"),
+    Fiducial("ST height", "R", "T", "ST", "level 60 ms after J"),
+    Fiducial("ST slope", "R/ms", "T", "ST", "J to onset of T"),
+    Fiducial("T duration", "ms", "T", "T", "onset to end of T"),
+    Fiducial("QT interval", "ms", "T", "ST", "onset of QRS to end of T"),
+    Fiducial("R to T peak", "ms", "T", "ST", "R peak to the peak of T"),
+    Fiducial("T peak to end", "ms", "T", "T", "peak to end of T"),
+    Fiducial("T height", "R", "T", "T", "largest deflection of T"),
+    Fiducial("T upslope", "R/ms", "T", "T", "steepest rise within T"),
+    Fiducial("T downslope", "R/ms", "T", "T", "steepest fall within T"),
+    Fiducial("T area", "R ms", "T", "T", "signed area of T"),
+    Fiducial("T rise share", "1", "T", "T", "onset to peak over duration of T"),
 )  # fmt: skip
 """The features (F), in the order of the columns of `fiducials`."""
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FIDUCIALS)
