@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from transecg_core.names import TASKS
 from transecg_core.report.map_table import top
 from transecg_core.report.methods import in_order
 from transecg_core.report.numbers import NOTHING, count, figure
@@ -50,18 +51,32 @@ def at_sites(report: Report) -> dict[str, Any] | None:
     entries = report.get("attribution_at_sites")
     if not entries:
         return None
-    ordered = sorted(entries, key=lambda e: (e["task"], e["head"], e["method"], e["site"]))
-    return {"columns": COLUMNS, "rows": [_own(entry) for entry in ordered]}
+    ordered = sorted(entries, key=lambda e: (_place(e["task"]), e["head"], e["method"], e["site"]))
+    told = [entry for entry in ordered if entry["components"] is not None]
+    silent: dict[str, dict[str, list[str]]] = {}
+    for entry in ordered:
+        if entry["components"] is None:
+            known = "" if entry["accuracy"] is None else f" ({figure(entry['accuracy'], 'accuracy')})"
+            where = silent.setdefault(entry["reason"] or "no reason given", {}).setdefault(entry["task"], [])
+            if (site := f"{entry['site']}{known}") not in where:
+                where.append(site)
+    lines = [
+        f"{why}: " + "; ".join(f"{task} at {', '.join(sites)}" for task, sites in where.items())
+        for why, where in silent.items()
+    ]
+    return {"columns": COLUMNS, "rows": [_own(entry) for entry in told], "silent": lines}
+
+
+def _place(task: str) -> tuple[int, str]:
+    return (TASKS.index(task) if task in TASKS else len(TASKS), task)
 
 
 def _own(entry: Mapping[str, Any]) -> dict[str, Any]:
-    components = entry["components"]
     return {
         "site": entry["site"], "task": entry["task"], "method": entry["method"],
         "head": "its own, never released" if entry["head"] == "own" else "the shared one",
         "n": count(entry["n_participants"]), "accuracy": figure(entry["accuracy"], "accuracy"),
-        "cells": None if components is None else [_enrichment(components.get(name)) for name in COLUMNS],
-        "reason": entry["reason"] or ("" if components is not None else "no reason given"),
+        "cells": [_enrichment(entry["components"].get(name)) for name in COLUMNS], "reason": entry["reason"] or "",
     }  # fmt: skip
 
 

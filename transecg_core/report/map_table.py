@@ -12,6 +12,8 @@ from transecg_core.report.numbers import NOTHING, figure
 
 Report = Mapping[str, Any]
 Entry = Mapping[str, Any]
+OWN_TEST = "no better than"
+"""How a map's reason begins where it fails a test of its own, see `transecg_core.attribution.judgement.judge`."""
 
 
 def map_tasks(report: Report, tasks: list[str]) -> list[dict[str, Any]]:
@@ -48,15 +50,17 @@ def conclusion(report: Report, task: str, quick: bool) -> str:
 
 
 def no_map(methods: Mapping[str, Entry]) -> str | None:
-    """Return the reason why a task has no map at all: one that all of its maps share; None where they differ.
+    """Return why a task has no map at all, a reason that every one of its maps leads with; None where it has maps.
 
-    A map that fails its own test has figures of its own in its reason; a model near chance, or too few
-    people, is the same reason for every method.
+    That is the model's or the people's doing: near chance, too few. Maps that each fail a test of their own are
+    still drawn, in grey.
     """
     drawn = {m: e for m, e in methods.items() if m in (*CLAIM_METHODS, *BESIDE)}
-    reasons = {entry["reason"] for entry in drawn.values()}
-    greyed = len(drawn) > 1 and not any(entry["shown"] for entry in drawn.values())
-    return reasons.pop() if greyed and len(reasons) == 1 else None
+    if len(drawn) < 2 or any(entry["shown"] for entry in drawn.values()):
+        return None
+    firsts = {short(entry["reason"]) for entry in drawn.values()}
+    first = firsts.pop()
+    return None if firsts or first.startswith(OWN_TEST) else first
 
 
 def verdict_of(method: str, entry: Entry) -> str:

@@ -141,7 +141,7 @@ details::details-content{content-visibility:visible;display:block;height:auto}
 summary{color:#000;list-style:none}
 .scroll{overflow:visible}
 .banner{background:none;border:1.5pt solid #000;border-left-width:5pt}
-.panels{grid-template-columns:repeat(3,1fr);gap:12px 18px}
+.panels{grid-template-columns:repeat(3,1fr);gap:12px 18px}.panels.bars{grid-template-columns:repeat(2,1fr)}
 .cards{grid-template-columns:repeat(3,1fr)}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}
 }

@@ -25,14 +25,14 @@ SHARES = """
 <h3>Share of relevance against share of the time</h3>
 <p class="quiet">Grey: how much of the time a component takes. A bar beyond the grey matters more than its length alone explains; at the right, how many times more, from the lowest to the highest map. Thick: the 95 % interval over people. Filled marks: it excludes the share of the time.</p>
 <div class="legend">{% for item in legend %}<span><i class="mark {{ item.css }}" style="background:{{ item.colour }}"></i>{{ item.method }}: {{ item.words }}</span>{% endfor %}</div>
-<div class="panels">{% for item in shares %}
+<div class="panels bars">{% for item in shares %}
 <figure><h4>{{ item.task }}</h4>{{ item.svg }}{% if item.note %}<figcaption>{{ item.note }}</figcaption>{% endif %}</figure>
 {% endfor %}</div>
 {% endif %}
 """
 
 CHECKS = """
-{% if maps %}
+{% if maps|rejectattr('why')|list %}
 <h3>Every map and its checks</h3>
 <p class="quiet">Insertion minus deletion says how well a map ranks what the model uses; it must beat random order and the same map moved in time. A map should also agree with knocking components out, survive boundaries moved by up to 20 ms, and vanish in a model with fresh weights or permuted labels (correlation near 0).</p>
 <div class="scroll"><table class="maps"><thead><tr><th>method</th><th>verdict, evidence or reason</th><th>largest enrichment</th><th class="n wrap">less random</th><th class="n wrap">less moved in time</th><th class="n wrap">knock-out agreement</th><th class="n wrap">agrees with other maps</th><th class="n wrap">first under moved boundaries</th><th class="n wrap">fresh weights</th><th class="n wrap">permuted labels</th></tr></thead>
@@ -41,6 +41,7 @@ CHECKS = """
 <td class="n">{{ row.random }}</td><td class="n">{{ row.shifted }}</td><td class="n">{{ row.knockout }}</td><td class="n">{{ row.agreement }}</td><td class="n">{{ row.jitter }}</td><td class="n">{{ row.reinitialised }}</td><td class="n">{{ row.permuted }}</td></tr>{% endfor %}</tbody>
 {% endfor %}</table></div>
 {% if checked %}<p class="quiet">A dash: not measured in this run. Permuted labels and other seeds are measured in profile full only.{% for item in beside %} {{ item.method }}: {{ item.words }}.{% endfor %}</p>{% endif %}
+{% elif maps and not beats %}<ul class="plain quiet">{% for block in maps %}<li>{{ block.task }}: no map, {{ block.why }}.</li>{% endfor %}</ul>
 {% endif %}
 """
 
@@ -54,7 +55,7 @@ BY_SITE = """
 </tbody></table></div>
 {% elif by_site %}<p class="quiet">No map is shown over all sites, so none is told site by site.</p>
 {% else %}<p class="quiet">{{ missing.attribution_by_site }}</p>{% endif %}
-{% if by_site and by_site.greyed %}<p class="quiet">Greyed over all sites, so not told: {{ by_site.greyed|join('; ') }}.</p>{% endif %}
+{% if by_site and by_site.rows and by_site.greyed %}<p class="quiet">Greyed over all sites, so not told: {{ by_site.greyed|join('; ') }}.</p>{% endif %}
 {% endif %}
 """
 
@@ -62,10 +63,11 @@ AT_SITES = """
 {% if at_sites %}
 <h3>Explained at the sites</h3>
 <p class="quiet">Each site explained these heads on its own probes; nothing but the sums below left it. Enrichment per component, with its 95 % interval over the site's people; bold where that lies above 1.</p>
-<div class="scroll"><table><thead><tr><th>task</th><th>site</th><th>head</th><th>method</th><th class="n">people</th><th class="n">accuracy</th>{% for name in at_sites.columns %}<th class="n">{{ name }}</th>{% endfor %}</tr></thead><tbody>
-{% for row in at_sites.rows %}<tr class="{{ '' if row.cells else 'off' }}"><td>{{ row.task }}</td><td class="w">{{ row.site }}</td><td>{{ row.head }}</td><td>{{ row.method }}</td><td class="n">{{ row.n }}</td><td class="n">{{ row.accuracy }}</td>
-{% if row.cells %}{% for cell in row.cells %}<td class="n">{% if cell.above %}<b>{{ cell.value }}</b>{% else %}{{ cell.value }}{% endif %}{% if cell.ci %}<span class="sub">{{ cell.ci }}</span>{% endif %}</td>{% endfor %}{% else %}<td class="note" colspan="{{ at_sites.columns|length }}">{{ row.reason }}</td>{% endif %}</tr>{% if row.cells and row.reason %}<tr class="off"><td colspan="{{ at_sites.columns|length + 6 }}">{{ row.reason }}</td></tr>{% endif %}{% endfor %}
-</tbody></table></div>
+{% if at_sites.rows %}<div class="scroll"><table><thead><tr><th>task</th><th>site</th><th>head</th><th>method</th><th class="n">people</th><th class="n">accuracy</th>{% for name in at_sites.columns %}<th class="n">{{ name }}</th>{% endfor %}</tr></thead><tbody>
+{% for row in at_sites.rows %}<tr><td>{{ row.task }}</td><td class="w">{{ row.site }}</td><td>{{ row.head }}</td><td>{{ row.method }}</td><td class="n">{{ row.n }}</td><td class="n">{{ row.accuracy }}</td>
+{% for cell in row.cells %}<td class="n">{% if cell.above %}<b>{{ cell.value }}</b>{% else %}{{ cell.value }}{% endif %}{% if cell.ci %}<span class="sub">{{ cell.ci }}</span>{% endif %}</td>{% endfor %}</tr>{% if row.reason %}<tr class="off"><td colspan="{{ at_sites.columns|length + 6 }}">{{ row.reason }}</td></tr>{% endif %}{% endfor %}
+</tbody></table></div>{% endif %}
+{% if at_sites.silent %}<p class="quiet">{{ 'Not told' if at_sites.rows else 'Nothing could be told' }}:</p><ul class="plain quiet">{% for line in at_sites.silent %}<li>{{ line }}</li>{% endfor %}</ul>{% endif %}
 {% endif %}
 """
 

@@ -14,7 +14,7 @@ MOVES = """
 <p class="lead">Share of relevance per component in every arm, with 95 % intervals over seeds; grey: the component's share of the time, at the right the enrichment per arm. Only maps that pass their tests count; a model near chance has none.</p>
 {% if maps.panels %}
 <div class="legend">{% for item in maps.legend %}<span><i class="mark {{ item.css }}" style="background:{{ item.colour }}"></i>{{ item.name }}</span>{% endfor %}</div>
-<div class="panels">{% for item in maps.panels %}<figure><h4>{{ item.task }}, {{ item.method }}</h4>{{ item.svg }}</figure>
+<div class="panels bars">{% for item in maps.panels %}<figure><h4>{{ item.task }}, {{ item.method }}</h4>{{ item.svg }}</figure>
 {% endfor %}</div>
 {% else %}<p class="quiet">No arm has a map that may be shown.</p>{% endif %}
 {% if maps.missing %}<p class="quiet">Maps that not every run shows:</p><ul class="plain">{% for line in maps.missing %}<li>{{ line }}</li>{% endfor %}</ul>{% endif %}

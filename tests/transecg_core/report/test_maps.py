@@ -6,18 +6,23 @@ import copy
 import json
 from typing import Any
 
-from fake_attribution import by_site
+from fake_attribution import NEAR_CHANCE, by_site
 
+from transecg_core.attribution.competence import Competence
+from transecg_core.attribution.intervals import Estimate
+from transecg_core.attribution.judgement import judge
 from transecg_core.report import complete
 from transecg_core.report.fiducial_rows import fiducial_rows
 from transecg_core.report.map_sites import at_sites
 from transecg_core.report.map_sites import by_site as site_table
-from transecg_core.report.map_table import map_tasks, no_map, top
+from transecg_core.report.map_table import OWN_TEST, map_tasks, no_map, top
 from transecg_core.report.maps import attribution_parts
 from transecg_core.report.methods import METHOD_ORDER
 from transecg_core.report.page import report_page
 
 SINCE_1_4 = ("attribution_by_site", "attribution_at_sites", "fiducial_models", "what_if")
+SLOW: dict[str, Any] = {"example_beat": None, "risks": [], "utility": {}}
+"""Not looked at here, and slow to draw."""
 CHECKS = ("faithfulness_shifted", "permuted_correlation", "knockout_agreement", "stability", "agreement")
 
 
@@ -27,8 +32,7 @@ def older(report: dict[str, Any]) -> dict[str, Any]:
         for entry in methods.values():
             for key in CHECKS:
                 del entry[key]
-    out["example_beat"] = None  # not looked at here, and slow to draw
-    return out | {"schema_version": "1.3"}
+    return out | SLOW | {"schema_version": "1.3"}
 
 
 def test_an_older_report_renders_and_is_not_told_what_it_lacks(rich_report) -> None:
@@ -72,10 +76,25 @@ def test_undefined_never_leads() -> None:
 
 def test_maps_that_fail_each_for_itself_are_still_drawn(rich_report) -> None:
     methods = rich_report["attribution"]["age"]
-    assert no_map(methods) == "the model is near chance: balanced accuracy 0.35"
+    for number, entry in enumerate(methods.values()):
+        entry["reason"] = f"{NEAR_CHANCE}; insertion minus deletion, less random: 0.0{number}"
+    assert no_map(methods) == NEAR_CHANCE
     methods["occlusion"]["reason"] = "no better than random; -0.02"
     assert no_map(methods) is None
+    for entry in methods.values():
+        entry["reason"] = "no better than random; -0.02"
+    assert no_map(methods) is None
     assert no_map(rich_report["attribution"]["sex"]) is None
+
+
+def test_the_judge_begins_a_maps_own_failing_as_the_page_expects() -> None:
+    bad, good = Estimate(-0.1, -0.2, 0.0), Estimate(0.2, 0.1, 0.3)
+    able, unable = Competence(True, "learned"), Competence(False, NEAR_CHANCE)
+    for faithful, shifted in ((bad, good), (good, bad)):
+        shown, reason = judge("occlusion", 40, able, faithful, shifted)
+        assert not shown
+        assert reason.startswith(OWN_TEST)
+        assert judge("occlusion", 40, unable, faithful, shifted)[1].startswith(f"{NEAR_CHANCE}; ")
 
 
 def test_sites_tell_only_what_is_shown_over_all_sites(rich_report) -> None:
@@ -94,7 +113,7 @@ def test_sites_tell_only_what_is_shown_over_all_sites(rich_report) -> None:
 
 def test_a_report_whose_maps_are_all_greyed_says_so(rich_report) -> None:
     rich_report["attribution_by_site"] = {"age": by_site()["age"]}
-    rich_report["example_beat"] = None
+    rich_report |= SLOW
     assert "No map is shown over all sites" in report_page(complete(rich_report))
 
 
@@ -102,9 +121,19 @@ def test_sites_that_explain_themselves(rich_report) -> None:
     rows = at_sites(rich_report)["rows"]
     assert rows[0]["head"] == "its own, never released"
     assert [cell["above"] for cell in rows[0]["cells"]] == [False, False, True, False, False, False, False]
-    short = next(row for row in rows if row["site"] == "synth-d")
-    assert short["cells"] is None
-    assert short["reason"].startswith("too few")
+    assert at_sites(rich_report)["silent"] == ["too few people: 6, and 10 are needed: participant at synth-d"]
+    near = {
+        "site": "synth-a",
+        "task": "beat",
+        "head": "shared",
+        "components": None,
+        "reason": "near chance",
+        "accuracy": 0.5,
+    }
+    both = [near | {"method": name, "n_participants": 12} for name in ("gradient-attention", "occlusion")]
+    assert at_sites({"attribution_at_sites": both}) | {"columns": ()} == {
+        "columns": (), "rows": [], "silent": ["near chance: beat at synth-a (50 %)"]
+    }  # fmt: skip
     assert at_sites({}) is None
 
 
@@ -126,7 +155,7 @@ def test_hostile_names_are_text(rich_report) -> None:
         for known in ("synth-a", "R amplitude", "pca-lda-adapted", "other-session, gallery of 96"):
             text = text.replace(known, name)
         rich_report[key] = json.loads(text)
-    rich_report["example_beat"] = None
+    rich_report |= SLOW
     html = report_page(complete(rich_report))
     assert "<script" not in html
     assert html.count("&lt;script&gt;") > 5
@@ -134,7 +163,7 @@ def test_hostile_names_are_text(rich_report) -> None:
 
 def test_a_part_that_is_not_measured_is_not_invented(rich_report) -> None:
     del rich_report["attribution"]["sex"]["gradient-attention"]
-    parts = attribution_parts(rich_report | {"example_beat": None})
+    parts = attribution_parts(rich_report | SLOW)
     sex = next(block for block in parts["maps"] if block["task"] == "sex")
     assert "gradient-attention" not in [row["method"] for row in sex["rows"]]
     assert next(item for item in parts["shares"] if item["task"] == "sex")["note"] == ""
