@@ -153,7 +153,7 @@ def test_person_tasks_are_explained_and_judged_on_people_never_trained_on(toy):
 
 def test_a_model_that_knows_its_own_people_only_gets_no_map(toy):
     """Flip the labels of the people never trained on: the head is right about the others alone."""
-    ctx = _held_out(toy, 7)
+    ctx = _held_out(toy, 7, attribution_windows=48)
     flip = {"F": "M", "M": "F"}
     sites = []
     for site in ctx.sites:
@@ -169,7 +169,7 @@ def test_a_model_that_knows_its_own_people_only_gets_no_map(toy):
 
 
 def test_few_people_never_trained_on_grey_the_person_tasks_only(toy):
-    rows = attribute(_held_out(toy, 4))
+    rows = attribute(_held_out(toy, 4, attribution_windows=56))
     assert rows["participant"]["occlusion"]["shown"]
     assert not any(row["shown"] for row in rows["sex"].values())
     assert "too few people never trained on: 8" in rows["sex"]["occlusion"]["reason"]

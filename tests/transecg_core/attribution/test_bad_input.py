@@ -20,7 +20,7 @@ from transecg_core.risk.rows import NotMeasurable
 UNDEFINED = COMPONENT_CODE["undefined"]
 
 
-def _changed(toy: AuditContext, change, windows: int = 20, tasks=("sex",)) -> AuditContext:
+def _changed(toy: AuditContext, change, windows: int = 12, tasks=("sex",)) -> AuditContext:
     sites = tuple(replace(site, windows=change(site.windows)) for site in toy.sites)
     return replace(toy, sites=sites, tasks=tasks, attribution_windows=windows, bootstrap=100)
 
@@ -48,7 +48,7 @@ def _relabelled(component: int | None, share: float):
 
 
 def test_without_p_waves_p_has_no_figure_and_the_rest_stands(toy):
-    rows = _rows(_changed(toy, _relabelled(COMPONENT_CODE["P"], 1.0), windows=40))
+    rows = _rows(_changed(toy, _relabelled(COMPONENT_CODE["P"], 1.0), windows=28))
     for row in rows.values():
         assert row["components"]["P"] == {"share": 0.0, "duration": 0.0, "enrichment": None, "ci95": None}
         assert "P" not in (row["stability"]["jitter"] or {})
@@ -56,7 +56,7 @@ def test_without_p_waves_p_has_no_figure_and_the_rest_stands(toy):
 
 
 def test_failed_delineation_grows_undefined_and_is_shown(toy):
-    ctx = _changed(toy, _relabelled(None, 0.5), windows=40)
+    ctx = _changed(toy, _relabelled(None, 0.5), windows=28)
     rows = _rows(ctx)
     knocked_out = rows.pop("component-occlusion")
     for row in rows.values():
@@ -65,8 +65,8 @@ def test_failed_delineation_grows_undefined_and_is_shown(toy):
         assert row["components"]["undefined"]["ci95"] is not None
     # What is no component can't be knocked out: these windows have no map, and the reason counts them.
     assert knocked_out["components"]["undefined"]["duration"] == 0
-    left_out = int(knocked_out["reason"].split("components without ")[1].split(" of 40")[0])
-    assert 14 <= left_out <= 30
+    left_out = int(knocked_out["reason"].split("components without ")[1].split(" of 28")[0])
+    assert 10 <= left_out <= 21
 
 
 def test_no_delineation_at_all_names_no_component(toy):
@@ -137,7 +137,7 @@ def test_maps_that_are_not_finite_are_left_out_and_counted(toy):
     maps = {"sex": group.maps["sex"] | {"occlusion": map_BL}}
     row = attribute(ctx, (replace(group, maps=maps),))["sex"]["occlusion"]
     json.dumps(row, allow_nan=False)
-    assert "3 of 20 maps left out" in row["reason"]
+    assert "3 of 12 maps left out" in row["reason"]
     assert row["components"]["QRS"]["enrichment"] > 3
 
 
