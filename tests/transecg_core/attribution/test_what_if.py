@@ -282,16 +282,17 @@ def _planted(plant: Plant) -> AuditContext:
 
 @pytest.mark.audit
 @pytest.mark.parametrize(
-    "plant", [Plant("QRS"), Plant("T"), Plant("P", strength_mv=0.1)], ids=lambda p: p.carrier
+    "plant", [Plant("QRS", strength_mv=0.1), Plant("T"), Plant("P", strength_mv=0.1)], ids=lambda p: p.carrier
 )
 def test_in_a_planted_cohort_only_replacing_the_planted_component_ends_identification(plant):
     changes = [Change(name, "mean", common=True) for name in ("P", "QRS", "T")]
     rows = _rows(_planted(plant), *changes, Change(plant.carrier, "mean"))
     name, carrier = "pca-lda" + ADAPTED, plant.carrier
     found = {component: rows[component + COMMON, "mean", name, "rank-1"] for component in ("P", "QRS", "T")}
-    assert all(row["before"] > 0.8 for row in found.values())
+    assert all(row["before"] > 0.6 for row in found.values())
     assert found[carrier]["after"] < 0.25
-    assert all(row["after"] > 0.7 for component, row in found.items() if component != carrier)
+    rest = [row for component, row in found.items() if component != carrier]
+    assert all(row["after"] > row["before"] - 0.15 for row in rest)
     # Between its own edges, which follow the shape, more of who it is stays.
     assert rows[carrier, "mean", name, "rank-1"]["after"] >= found[carrier]["after"]
 
