@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from transecg_core.names import TASKS
 from transecg_core.report.headline import POOLED
 from transecg_core.report.methods import in_order
 from transecg_core.report.numbers import count, figure, interval
@@ -15,12 +16,16 @@ Report = Mapping[str, Any]
 def fiducial_rows(report: Report) -> list[dict[str, Any]]:
     """Return one row per task and site; empty where the report has none."""
     entries = report.get("fiducial_models") or []
-    ordered = sorted(entries, key=lambda e: (e["task"], e["site"] != POOLED, e["site"]))
+    ordered = sorted(entries, key=lambda e: (_place(e["task"]), e["site"] != POOLED, e["site"]))
     rows = [_row(entry) for entry in ordered]
     for place, row in enumerate(rows):
         first = place == 0 or rows[place - 1]["task"] != row["task"]
         row["span"] = sum(other["task"] == row["task"] for other in rows) if first else 0
     return rows
+
+
+def _place(task: str) -> tuple[int, str]:
+    return (TASKS.index(task) if task in TASKS else len(TASKS), task)
 
 
 def _row(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,8 +65,9 @@ figure.grey h4{color:var(--soft)}
 .mark.plus{border-radius:0;clip-path:polygon(33% 0,66% 0,66% 33%,100% 33%,100% 66%,66% 66%,66% 100%,33% 100%,33% 66%,0 66%,0 33%,33% 33%)}
 .said{max-width:none}
 tr.head td{background:var(--wash);padding:7px 10px}
-table.maps td.note{max-width:none;width:36%}table.maps th.wrap{max-width:84px}
-table.whatif td{min-width:110px}.line-item{display:block;margin:0 0 4px}
+table.maps td.note{max-width:none;width:46%}table.maps td,table.maps th{padding-right:10px}table.maps th.wrap{max-width:84px}
+table.named td.note{max-width:none;width:40%}
+table.whatif td{min-width:100px}table.whatif td.note{max-width:none;width:36%}.line-item{display:block;margin:0 0 4px}
 .scale{display:inline-block;width:120px;height:8px;vertical-align:middle;margin:0 8px;
 background:linear-gradient(90deg,#cfd4da,#83b1d3,#3a7ca8,#a8501f,#551200)}
 .scroll{overflow-x:auto;margin:10px 0 4px}

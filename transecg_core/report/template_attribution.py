@@ -76,7 +76,7 @@ FIDUCIALS = """
 <h3>ECG Unveiled: the same tasks from named features</h3>
 {% if fiducials %}
 <p class="quiet">A tree model that sees only intervals, heights and slopes between P, Q, R, S and T, explained by SHAP, beside the encoder on the same people. Where both are good and agree, the wave is in the signal and not a quirk of one model.</p>
-<div class="scroll"><table><thead><tr><th>task</th><th>where</th><th class="n">named features</th><th class="n">encoder</th><th class="n">naive guess</th><th class="n">people</th><th>share of SHAP per component</th><th>agrees with the encoder's map by</th><th>top features</th></tr></thead><tbody>
+<div class="scroll"><table class="named"><thead><tr><th>task</th><th>where</th><th class="n">named features</th><th class="n">encoder</th><th class="n">naive guess</th><th class="n">people</th><th>share of SHAP per component</th><th>agrees with the encoder's map by</th><th>top features</th></tr></thead><tbody>
 {% for row in fiducials %}<tr>{% if row.span %}<td class="name short" rowspan="{{ row.span }}">{{ row.task }}<span class="sub">{{ row.metric }}</span></td>{% endif %}<td class="w">{{ row.site }}</td><td class="n">{{ row.value }}{% if row.ci %}<span class="sub">{{ row.ci }}</span>{% endif %}</td><td class="n">{{ row.vit }}{% if row.vit_ci %}<span class="sub">{{ row.vit_ci }}</span>{% endif %}</td><td class="n">{{ row.majority }}</td><td class="n">{{ row.n }}</td>
 <td>{{ row.shares or '–' }}</td><td>{% for line in row.agreement %}{{ line }}{{ ', ' if not loop.last }}{% else %}–{% endfor %}</td><td class="note">{{ row.features|join(', ') or '–' }}{% if row.notes %}<span class="sub">{{ row.notes }}</span>{% endif %}</td></tr>{% endfor %}
 </tbody></table></div>
@@ -91,7 +91,7 @@ WHAT_IF = """
 <p>{{ what_if.sentence }}</p>
 <p class="quiet"><i>Adapted</i>: the attacker knows of the change and makes it on everything it holds; that is what can be relied on, since a change shows in what is shared. <i>Refitted</i>: a probe fitted anew on changed windows. Differences with their 95 % intervals over people; what includes zero is under <i>can't tell</i>.</p>
 <div class="scroll"><table class="whatif"><thead><tr><th>component</th><th>replaced by</th><th>gains</th><th>loses</th><th>can't tell</th></tr></thead><tbody>
-{% for row in what_if.rows %}<tr><td class="w">{{ row.component }}</td><td>{{ row.change }}</td>{% for cell in (row.gains, row.losses, row.unclear) %}<td>{% for line in cell %}<span class="line-item">{{ line }}</span>{% else %}–{% endfor %}</td>{% endfor %}</tr>{% endfor %}
+{% for row in what_if.rows %}<tr><td class="w">{{ row.component }}</td><td>{{ row.change }}</td>{% for cell in (row.gains, row.losses) %}<td>{% for line in cell %}<span class="line-item">{{ line }}</span>{% else %}–{% endfor %}</td>{% endfor %}<td class="note">{{ row.unclear|join('; ') or '–' }}</td></tr>{% endfor %}
 </tbody></table></div>
 <details><summary>All figures</summary>
 <div class="scroll"><table><thead><tr><th>component</th><th>replaced by</th><th>attack</th><th>metric</th><th class="n">before</th><th class="n">after</th><th>difference</th>{% for task in what_if.tasks %}<th>{{ task }}</th>{% endfor %}<th class="n">people</th><th>notes</th></tr></thead><tbody>

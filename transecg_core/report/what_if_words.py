@@ -63,6 +63,10 @@ def _name(attack: str) -> str:
     return plain_name(attack.removesuffix(ADAPTED)) + (", adapted" if adapted else "")
 
 
+def _by(cell: Row, metric: str) -> str:
+    return with_interval(cell["difference"], cell["ci95"], f"{metric} difference")
+
+
 def _attack(row: Row) -> str:
     metric = row["metric"]
     known = with_interval(row["difference"], row["ci95"], f"{metric} difference")
@@ -83,17 +87,20 @@ def _in_words(component: str, change: str, rows: Sequence[Row]) -> dict[str, Any
     for row in _told(rows):
         read = _reading(row["difference"], row["ci95"])
         good = "up" if low_is_risky(row["metric"]) else "down"
-        text = _attack(row)
         if read == "absent":
             unclear.append(f"{_name(row['attack'])}: {row['notes'] or 'not measured'}")
+        elif read == "open":
+            unclear.append(f"{_name(row['attack'])}: {row['metric']} {_by(row, row['metric'])}")
         else:
-            (unclear if read == "open" else gains if read == good else losses).append(text)
+            (gains if read == good else losses).append(_attack(row))
     for task, cell in sorted(_utility(rows).items()):
         read = _reading(cell["difference"], cell["ci95"])
         if read == "absent":
             unclear.append(f"{task}: not measured")
+        elif read == "open":
+            unclear.append(f"{task} {_by(cell, _UTILITY)}")
         else:
-            (unclear if read == "open" else gains if read == "up" else losses).append(_task(task, cell))
+            (gains if read == "up" else losses).append(_task(task, cell))
     return {
         "component": component,
         "change": CHANGES[change],
@@ -145,11 +152,25 @@ def what_if_sentence(entries: Sequence[Row]) -> str:
         if _reading(cell["difference"], cell["ci95"]) == "open"
     ]
     cost = f"it costs {'; '.join(costs)}" if costs else "no cost was shown"
-    left = f" (no conclusion for {', '.join(open_)})" if open_ else ""
+    left = f" (no conclusion for {'; '.join(open_)})" if open_ else ""
     return (
         f"Of {count(tried, 'change')}, {CHANGES[best['change']]} in place of {best['component']} lowers "
-        f"identification{whom} most: {_attack(best)}; {cost}{left}."
+        f"identification{whom} most: {_attack(best)}; {cost}{left}.{_left(known or entries, best)}"
     )
+
+
+def _left(entries: Sequence[Row], best: Row) -> str:
+    """Say what the strongest attacker still finds after the best change, which another attack may be."""
+    same = [
+        entry
+        for entry in entries
+        if all(entry[key] == best[key] for key in ("component", "change", "metric"))
+        and entry["after"] is not None
+    ]
+    if low_is_risky(best["metric"]) or not same:
+        return ""
+    worst = max(sorted(same, key=_key), key=lambda entry: float(entry["after"]))
+    return f" The strongest of them still reaches {figure(worst['after'], worst['metric'])} ({_name(worst['attack'])})."
 
 
 def _figures(row: Row) -> dict[str, Any]:
