@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from transecg_core.attribution import attribute
+from simulations.planted_waves import knocked_out, wave
+from transecg_core.attribution import attribute, explain
 from transecg_core.cohorts.schema import COMPONENTS
 from transecg_core.cohorts.synthetic import Plant, open_site
 from transecg_core.model.heads import SiteModel, new_site_model
@@ -54,9 +55,9 @@ def _identifier(sites: tuple[AuditSite, ...]) -> SiteModel:
     return released.eval()
 
 
-def _attributed(plant: Plant) -> dict[str, dict]:
+def _context(plant: Plant) -> AuditContext:
     sites = tuple(_site(name, plant) for name in SITES)
-    context = AuditContext(
+    return AuditContext(
         sites=sites,
         model=_identifier(sites),
         random_model=new_site_model(PATCH, (), seed=99).eval(),
@@ -67,7 +68,6 @@ def _attributed(plant: Plant) -> dict[str, dict]:
         attribution_windows=96,
         ceilings=None,
     )
-    return attribute(context)["participant"]
 
 
 def _ranked(row) -> list[str]:
@@ -79,19 +79,25 @@ def _ranked(row) -> list[str]:
 
 # The P wave is small: at the default strength the encoder needs more steps than a test has.
 @pytest.mark.parametrize(
-    "plant", [Plant("QRS"), Plant("T"), Plant("P", strength_mv=0.1)], ids=lambda p: p.carrier
+    "plant", [Plant("QRS"), wave("T"), Plant("P", strength_mv=0.1)], ids=lambda p: p.carrier
 )
 def test_the_planted_component_comes_first(plant):
-    rows = _attributed(plant)
+    context = _context(plant)
+    groups = explain(context)
+    rows = attribute(context, groups)["participant"]
     for method in ("occlusion", "gradient-attention"):
         assert rows[method]["shown"], rows[method]["reason"]
         assert _ranked(rows[method])[0] == plant.carrier
         assert rows[method]["components"][plant.carrier]["ci95"][0] > 1
     assert rows["occlusion"]["components"][plant.carrier]["ci95"][0] > 2
+    (group,) = groups
+    assert {ranking.order[0] for fill, ranking in knocked_out(context, group).items() if fill != "zero"} == {
+        plant.carrier
+    }
     assert not rows["random"]["shown"]
 
 
 def test_without_any_identity_no_map_is_shown():
-    rows = _attributed(Plant("none"))
+    rows = attribute(_context(Plant("none")))["participant"]
     assert not any(row["shown"] for row in rows.values())
     assert "untrained encoder" in rows["occlusion"]["reason"]
