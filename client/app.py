@@ -25,7 +25,7 @@ from transecg_core.config import RunConfig, parse
 from transecg_core.errors import UserError
 from transecg_core.model.weights import digest
 from transecg_core.privacy.account import claimed_unit, guaranteed
-from transecg_core.privacy.releases import UNABLE, allowed, refuse
+from transecg_core.privacy.releases import UNABLE, allowed, refuse, releasable_names
 from transecg_core.report.describe import describe_site
 from transecg_core.sites import applied, available_tasks
 
@@ -161,8 +161,12 @@ def releasable(cfg: RunConfig, node: Node, facts: Mapping[str, Any]) -> dict[str
 
 
 def site_allows(node: Node) -> tuple[str, ...] | None:
-    """Return the releases that the site's own policy allows; None: all that the table does."""
-    return None if node.policy is None else node.policy.allowed_releases
+    """Return the releases that the site's policy allows, without what it withholds; None: all that the table does."""
+    names = None if node.policy is None else node.policy.allowed_releases
+    if not node.withheld:
+        return names
+    names = releasable_names() if names is None else names
+    return tuple(name for name in names if name not in node.withheld)
 
 
 def arrays(records: RecordDict, key: str) -> dict[str, Tensor]:

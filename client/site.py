@@ -28,9 +28,11 @@ MAX_EPSILON, POLICY = "max-epsilon", "policy"
 FOLDER_OF = ("reader", "data-dir")
 SITES_FILE = "sites-file"
 PLACE = ("partition-id", "num-partitions")
-DECLARED = (*ALWAYS, MAX_EPSILON, POLICY, *FOLDER_OF, SITES_FILE)
-"""What an institution's ``--node-config`` may hold: all of `ALWAYS`, either `MAX_EPSILON` or `POLICY`, and either
-`FOLDER_OF` or `SITES_FILE`."""
+ATTRIBUTION = "attribution"
+SENT, WITHHELD = "sent", "withheld"
+DECLARED = (*ALWAYS, MAX_EPSILON, POLICY, *FOLDER_OF, SITES_FILE, ATTRIBUTION)
+"""What an institution's ``--node-config`` may hold: all of `ALWAYS`, either `MAX_EPSILON` or `POLICY`, either
+`FOLDER_OF` or `SITES_FILE`, and `ATTRIBUTION` if it wants."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Node:
     and all the rest. ``people`` is the declared, public size of the roster.
     ``policy`` holds what the institution allows, a person's lifetime budget at least; None where it
     wrote ``max-epsilon='none'``: it allows training without privacy.
+    ``withheld`` names the releases that the institution keeps back whatever the run, policy or none.
     """
 
     partition: int
@@ -53,6 +56,7 @@ class Node:
     people: int | None = None
     policy: Policy | None = None
     sites_file: Path | None = None
+    withheld: tuple[str, ...] = ()
 
     def source(self, name: str) -> SiteSource:
         """Open the data that this node declares for its site, which must be `name`.
@@ -115,12 +119,7 @@ def read_node(node_config: Mapping[str, Any]) -> Node:
     wanted = (*ALWAYS, *rules, *place)
     if missing := [key for key in wanted if key not in given]:
         raise UserError(f"node config: {', '.join(missing)} missing; give all of {', '.join(wanted)}")
-    paths = {
-        key: Path(str(node_config[key])) for key in ("data-dir", "ledger", SITES_FILE, POLICY) if key in given
-    }
-    for key, path in paths.items():
-        if not path.is_absolute():
-            raise UserError(f"node config: {key}={path} must be an absolute path")
+    paths = _paths(node_config)
     site = str(node_config["site"])
     if not is_site_name(site):
         raise UserError(f"node config: site='{site}' is no site name; use {SITE_NAMES}")
@@ -130,8 +129,23 @@ def read_node(node_config: Mapping[str, Any]) -> Node:
         _check_lifetime_delta(policy, people)
     return Node(
         partition, partitions, site, None if by_file else _reader(node_config["reader"]), paths.get("data-dir"),
-        paths["ledger"], people, policy, paths.get(SITES_FILE),
+        paths["ledger"], people, policy, paths.get(SITES_FILE), _withheld(node_config.get(ATTRIBUTION, SENT)),
     )  # fmt: skip
+
+
+def _paths(node_config: Mapping[str, Any]) -> dict[str, Path]:
+    keys = [key for key in ("data-dir", "ledger", SITES_FILE, POLICY) if key in node_config]
+    paths = {key: Path(str(node_config[key])) for key in keys}
+    for key, path in paths.items():
+        if not path.is_absolute():
+            raise UserError(f"node config: {key}={path} must be an absolute path")
+    return paths
+
+
+def _withheld(attribution: object) -> tuple[str, ...]:
+    if attribution not in (SENT, WITHHELD):
+        raise UserError(f"node config: {ATTRIBUTION}={attribution} must be '{SENT}' or '{WITHHELD}'")
+    return (ATTRIBUTION,) if attribution == WITHHELD else ()
 
 
 def _refuse_both(given: list[str], key: str, others: tuple[str, ...]) -> None:

@@ -98,7 +98,7 @@ def _rows(
 def read_rows(
     content: RecordDict, site: str, cfg: RunConfig, most_people: int | None = None
 ) -> list[Row] | None:
-    """Validate one site's answer as if it came from an adversary; None where its policy keeps it back.
+    """Validate one site's answer as if it came from an adversary; None where the site keeps it back.
 
     Raises
     ------

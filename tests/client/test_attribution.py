@@ -20,6 +20,7 @@ from client.ledger import read
 from client.order import Order
 from client.policy import Policy
 from client.site import INLINE_ENGINE, Node
+from server.attribution import read_rows
 from transecg_core.attribution import at_site
 from transecg_core.attribution.site_rows import TOOK_NO_PART, rows_without
 from transecg_core.config import defaults, parse
@@ -155,6 +156,37 @@ def test_a_site_s_policy_may_keep_it_back(tmp_path: Path) -> None:
     ):
         policy = Policy(max_lifetime_epsilon=8.0, allowed_releases=names)
         node = Node(0, 1, "clinic", "ludb", tmp_path, tmp_path / "l.sqlite", 40, policy)
+        assert set(app.releasable(cfg, node, facts)) == left
+
+
+def test_a_site_without_a_budget_may_keep_it_back_and_then_reads_and_charges_nothing(
+    clinic: dict[str, object], computed: list[str]
+) -> None:
+    """Only sites without a budget ever answer, so it is they who must be able to refuse."""
+    kept = asked(clinic | {"attribution": "withheld"}, trained())
+    assert kept == {"site": "clinic", "round": ROUNDS}
+    assert computed == []
+    assert not Path(str(clinic["ledger"])).exists()
+    content = RecordDict({"reply": ConfigRecord(kept)})  # type: ignore[arg-type]
+    cfg = parse({"cohort": "node", "sites": "clinic,other", "num-server-rounds": ROUNDS})
+    assert read_rows(content, "clinic", cfg) is None  # which the report words as `NOT_ALLOWED`
+    told = asked(clinic | {"attribution": "sent"}, trained())
+    assert "attribution" in told
+    assert asked(clinic | {"attribution": "withheld"}, trained()) == kept  # nor what it once told
+    refused = asked(clinic | {"attribution": "no"}, trained())
+    assert refused == {"error": "site: not able; the site's own log says why"}
+
+
+def test_withholding_takes_nothing_else_away(tmp_path: Path) -> None:
+    cfg = parse({"cohort": "node", "sites": "clinic,other"})
+    facts = {"site": "clinic", "attribution": "[]", "loss": 1.0, "error": ""}
+    for policy, left in (
+        (None, {"site", "loss", "error"}),
+        (Policy(max_lifetime_epsilon=8.0), {"site", "loss", "error"}),
+        (Policy(max_lifetime_epsilon=8.0, allowed_releases=("site", "attribution")), {"site"}),
+        (Policy(max_lifetime_epsilon=8.0, allowed_releases=("attribution",)), set()),
+    ):
+        node = Node(0, 1, "clinic", policy=policy, withheld=("attribution",))
         assert set(app.releasable(cfg, node, facts)) == left
 
 

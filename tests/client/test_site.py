@@ -130,6 +130,25 @@ def test_wrong_declarations_are_refused_by_key(key: str, value: object) -> None:
         read_node(DECLARED | {key: value})
 
 
+@pytest.mark.parametrize("rules", ["max-epsilon", "none", "policy"])
+def test_an_institution_may_withhold_the_attribution_under_every_rule(tmp_path: Path, rules: str) -> None:
+    (tmp_path / "policy.toml").write_text("max-lifetime-epsilon = 8.0")
+    declared = {key: value for key, value in DECLARED.items() if key != "max-epsilon"} | {
+        "max-epsilon": {"max-epsilon": 8.0},
+        "none": {"max-epsilon": "none"},
+        "policy": {"policy": str(tmp_path / "policy.toml")},
+    }[rules]
+    assert read_node(declared | {"attribution": "withheld"}).withheld == ("attribution",)
+    assert read_node(declared | {"attribution": "sent"}) == read_node(declared)
+    assert read_node(declared).withheld == ()
+
+
+@pytest.mark.parametrize("value", ["Withheld", "none", "", False, 0])
+def test_a_misspelt_withholding_is_refused_not_taken_for_sending(value: object) -> None:
+    with pytest.raises(UserError, match=f"attribution={value} must be 'sent' or 'withheld'"):
+        read_node(DECLARED | {"attribution": value})
+
+
 def test_an_institution_may_allow_training_without_privacy() -> None:
     assert read_node(DECLARED | {"max-epsilon": "none"}).policy is None
 

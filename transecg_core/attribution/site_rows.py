@@ -19,7 +19,7 @@ DIGITS = 3
 TOO_FEW, NO_LABELS, NO_HEAD = "too few people", "no labels", "no own head"
 NEAR_CHANCE, NOT_MEASURABLE, NO_RELEVANCE = "near chance", "not measurable", "no relevance"
 TOOK_NO_PART = "took no part"
-WITHHELD, NOT_ALLOWED = "withheld under privacy", "not allowed by policy"
+WITHHELD, NOT_ALLOWED = "withheld under privacy", "withheld by the site"
 NO_ANSWER, REFUSED = "no answer", "refused reply"
 
 REASONS = {
@@ -31,7 +31,7 @@ REASONS = {
     NO_RELEVANCE: "for too many people the map has no relevance in favour of the true class",
     TOOK_NO_PART: "the site trained in no round of this run, and answers nothing about it",
     WITHHELD: "an institution sends no such figures under a guarantee",
-    NOT_ALLOWED: "the site's own policy keeps these figures back",
+    NOT_ALLOWED: "the site keeps these figures back, whatever the run: it answers nobody",
     NO_ANSWER: "the site refused or failed to answer, or not in time",
     REFUSED: "what the site sent is no such row of figures",
 }

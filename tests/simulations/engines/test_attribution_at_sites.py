@@ -14,7 +14,7 @@ from client.ledger import Ledger
 from simulations.engines import deployment, inline, ray
 from simulations.engines.base import Order
 from simulations.launcher import check, installed_app, options_of
-from transecg_core.attribution.site_rows import METHODS_AT_SITE
+from transecg_core.attribution.site_rows import METHODS_AT_SITE, NOT_ALLOWED
 
 # synth-b and synth-d alone have labelled beats
 SMALL = {
@@ -45,23 +45,27 @@ def test_the_same_rows_as_inline(engine: ModuleType, tmp_path: Path) -> None:
 
 
 @pytest.mark.deployment
-def test_institutions_without_a_guarantee_answer_once_and_charge_it(tmp_path: Path, left: Any) -> None:
+def test_institutions_without_a_guarantee_answer_once_and_charge_it_or_withhold_it(
+    tmp_path: Path, left: Any
+) -> None:
     sites = ("clinic-a", "clinic-b")
     nodes = []
     for site, cohort in zip(sites, ("synth-a", "synth-c"), strict=True):
         write_site(tmp_path / site, cohort, ["csv"], people=11)
         nodes.append({"site": site, "reader": "folder", "data-dir": str(tmp_path / site), "people": 11,
                       "ledger": str(tmp_path / f"{site}.sqlite"), "max-epsilon": "none"})  # fmt: skip
+    nodes[1]["attribution"] = "withheld"
     options = {"cohort": "node", "sites": ",".join(sites), "profile": "quick", "num-server-rounds": "1",
                "local-steps": "2", "tasks": "participant,sex", "patch": "10"}  # fmt: skip
     found = rows(deployment, options, tmp_path / "out", nodes)
     asked = [(site, task) for site in sites for task in ("participant", "sex") for _ in METHODS_AT_SITE]
     assert [(row["site"], row["task"]) for row in found] == asked
-    assert all(row["n_participants"] == 11 for row in found if row["task"] == "participant")
-    for site in sites:
+    told, kept = found[: len(found) // 2], found[len(found) // 2 :]
+    assert all(row["n_participants"] == 11 for row in told if row["task"] == "participant")
+    assert {(row["site"], row["reason"], row["n_participants"]) for row in kept} == {
+        ("clinic-b", NOT_ALLOWED, None)
+    }
+    for site, charged in zip(sites, (["description", "attribution"], ["description"]), strict=True):
         events = Ledger(tmp_path / f"{site}.sqlite", site=site).events()
-        assert [event.key.input_hash for event in events if event.key.round == 0] == [
-            "description",
-            "attribution",
-        ]
+        assert [event.key.input_hash for event in events if event.key.round == 0] == charged
     assert left() == []
