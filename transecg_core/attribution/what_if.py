@@ -31,10 +31,9 @@ from transecg_core.attribution.deidentify import How, Shapes, changed, flat, pub
 from transecg_core.attribution.what_if_case import WINDOWS, SharedCase, shared_case
 from transecg_core.attribution.what_if_utility import Guesses, Usefulness
 from transecg_core.cohorts.schema import COMPONENT_CODE
-from transecg_core.risk.artefacts import ModelAccess
 from transecg_core.risk.attacks.attack import Attack
 from transecg_core.risk.attacks.identification import IDENTIFICATION
-from transecg_core.risk.attacks.pca_lda import PCA_LDA
+from transecg_core.risk.attacks.pca_lda import PCA_LDA, fitted_once
 from transecg_core.risk.context import AuditContext
 from transecg_core.risk.estimate import Estimate, difference, percentile, resamples
 from transecg_core.risk.figures import value
@@ -49,7 +48,6 @@ TESTED: tuple[str, ...] = ("P", "PQ", "QRS", "ST", "T")
 """Components that are replaced by the mean; ``TP`` has no shape to speak of."""
 ALL_BUT_QRS = "all but QRS"
 """Everything that is delineated but the QRS complex, drawn as straight lines: what sharing the QRS alone gives."""
-ATTACKS: tuple[Attack, ...] = (PCA_LDA, IDENTIFICATION)
 METRICS: tuple[str, ...] = ("rank-1", "EER")
 ADAPTED = "-adapted"
 COMMON = ", common edges"
@@ -126,7 +124,8 @@ class Bench:
 
     def __init__(self, ctx: AuditContext, case: SharedCase) -> None:
         self._ctx, self._case = ctx, case
-        self._model = ModelAccess(ctx.model)
+        self._model = ctx.released
+        self._attacks = (fitted_once(), IDENTIFICATION)
         self._kept: dict[Change, Found] = {}
         self._useful = Usefulness(ctx.model, case.shared, ctx.bootstrap, ctx.seed)
 
@@ -154,7 +153,7 @@ class Bench:
             (False, self._attacked(case.gallery.x_NL, x_ML)),
             (True, self._adapted(change)),
         ):
-            for attack in ATTACKS:
+            for attack in self._attacks:
                 for metric in METRICS:
                     yield self._row(change, attack, metric, adapted, found[attack.name], utility, notes)
 
@@ -180,7 +179,7 @@ class Bench:
         return self._kept[made]
 
     def _attacked(self, gallery_x_NL: np.ndarray, x_ML: np.ndarray) -> Found:
-        linkage = run_linkage(ATTACKS, self._case.held(self._model, gallery_x_NL, x_ML))
+        linkage = run_linkage(self._attacks, self._case.held(self._model, gallery_x_NL, x_ML))
         return {**linkage.reasons, **linkage.outcomes(self._case.problem)}
 
     def _utility(self, x_ML: np.ndarray) -> tuple[dict[str, dict[str, Any]], list[str]]:

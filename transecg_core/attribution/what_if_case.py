@@ -19,7 +19,7 @@ from transecg_core.attribution.judgement import MIN_PEOPLE
 from transecg_core.model.heads import CLASSES
 from transecg_core.risk.artefacts import Gallery, Probes
 from transecg_core.risk.cases import Case, build_case
-from transecg_core.risk.context import AuditContext
+from transecg_core.risk.context import AuditContext, AuditSite
 from transecg_core.risk.crossfit import Folds
 from transecg_core.risk.problems import Problem, problems
 from transecg_core.risk.protocols import judged_by
@@ -29,12 +29,16 @@ from transecg_core.seeds import seed_for
 from transecg_core.training.local import task_codes
 
 WINDOWS = 6
-"""Windows that stand for a record here, evenly spaced, and labelled ectopic beats beside them for ``beat``."""
+"""Windows that stand for a record here, evenly spaced."""
+BEATS = 2
+"""More ectopic beats of a record, for the task ``beat``."""
 
 
 @dataclass(frozen=True)
 class Shared:
-    """Windows that are shared: M, those of a query first, then ectopic beats that only utility looks at.
+    """Windows that are shared: M, those of a query first, then others that only utility looks at.
+
+    The others are of people with probes of other protocols only, and more ectopic beats.
 
     Attributes
     ----------
@@ -44,6 +48,8 @@ class Shared:
         Spread (mV) that each window had before it was z-normed.
     site_M, person_M, fold_M
         Its site, canonical person, and their cross-fitting fold.
+    beats_M
+        Ectopic beats that were added for the task ``beat`` alone, bool.
     judged_M
         Windows of people whom utility is measured on, bool.
     label_M
@@ -57,6 +63,7 @@ class Shared:
     site_M: np.ndarray
     person_M: np.ndarray
     fold_M: np.ndarray
+    beats_M: np.ndarray
     judged_M: np.ndarray
     label_M: Mapping[str, np.ndarray]
 
@@ -165,7 +172,7 @@ def shared_case(ctx: AuditContext) -> SharedCase:
         gallery_person_N=case.person_G[entry_N],
         probes=Probes(case.probes.x_NL[asked], query_M, case.probes.site_Q[problem.query_K]),
         folds=Folds(case.folds.fold_G, case.folds.fold_Q[problem.query_K]),
-        shared=_shared(ctx, case, problem.protocol, asked, query_M),
+        shared=_shared(ctx, case, asked, query_M),
         seed=ctx.seed,
     )
 
@@ -182,14 +189,14 @@ def _asked_about(case: Case) -> Problem:
     return pooled[protocol]
 
 
-def _spread(group_N: np.ndarray) -> np.ndarray:
-    """Return at most `WINDOWS` rows of each group, evenly spaced; every group keeps one."""
-    kept = [_even(np.flatnonzero(group_N == group)) for group in np.unique(group_N)]
+def _spread(group_N: np.ndarray, most: int = WINDOWS) -> np.ndarray:
+    """Return at most `most` rows of each group, evenly spaced; every group keeps one."""
+    kept = [_even(np.flatnonzero(group_N == group), most) for group in np.unique(group_N)]
     return np.concatenate([np.empty(0, dtype=np.int64), *kept])
 
 
-def _even(rows: np.ndarray) -> np.ndarray:
-    return np.asarray(rows[np.linspace(0, len(rows) - 1, min(len(rows), WINDOWS)).round().astype(np.int64)])
+def _even(rows: np.ndarray, most: int) -> np.ndarray:
+    return np.asarray(rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).round().astype(np.int64)])
 
 
 def _scales(ctx: AuditContext, site_N: np.ndarray, row_N: np.ndarray) -> np.ndarray:
@@ -200,12 +207,17 @@ def _scales(ctx: AuditContext, site_N: np.ndarray, row_N: np.ndarray) -> np.ndar
     return scale_N
 
 
-def _shared(ctx: AuditContext, case: Case, protocol: str, asked: np.ndarray, query_M: np.ndarray) -> Shared:
+def _shared(ctx: AuditContext, case: Case, asked: np.ndarray, query_M: np.ndarray) -> Shared:
     """Return the queries' windows and the ectopic beats beside them."""
     site_M, row_M = case.probes.site_Q[case.probes.query_N[asked]], case.probe_row_N[asked]
-    more = [_ectopic_rows(ctx, site, protocol, row_M[site_M == site]) for site in range(len(ctx.sites))]
-    row_M = np.concatenate([row_M, *more])
-    site_M = np.concatenate([site_M, *(np.full(len(rows), site) for site, rows in enumerate(more))])
+    beats_M = np.zeros(len(row_M), dtype=bool)
+    for number in range(len(ctx.sites)):
+        taken = row_M[site_M == number]
+        others = _others_rows(ctx.sites[number], taken)
+        beats = _ectopic_rows(ctx, number, np.concatenate([taken, others]))
+        row_M = np.concatenate([row_M, others, beats])
+        site_M = np.concatenate([site_M, np.full(len(others) + len(beats), number)])
+        beats_M = np.concatenate([beats_M, np.repeat([False, True], [len(others), len(beats)])])
     code = {name: index for index, name in enumerate(case.people.names)}
     tasks = tuple(task for task in CLASSES if task in ctx.tasks)
     count, length = len(row_M), case.probes.x_NL.shape[1]
@@ -229,15 +241,29 @@ def _shared(ctx: AuditContext, case: Case, protocol: str, asked: np.ndarray, que
         site_M=site_M,
         person_M=person_M,
         fold_M=case.people.fold_C[person_M],
+        beats_M=beats_M,
         judged_M=judged_M,
         label_M=label_M,
     )
 
 
-def _ectopic_rows(ctx: AuditContext, number: int, protocol: str, taken: np.ndarray) -> np.ndarray:
-    """Return ectopic probe windows of a site that are not taken yet, at most `WINDOWS` of a record."""
-    site = ctx.sites[number]
-    if "beat" not in ctx.tasks or protocol not in site.split.probes:
-        return np.empty(0, dtype=np.int64)
-    rows = np.setdiff1d(np.flatnonzero(site.split.probes[protocol] & ectopic(site.windows)), taken)
+def _probes(site: AuditSite) -> np.ndarray:
+    """Return the windows (N,) that are probes of any protocol, bool."""
+    found: np.ndarray = np.any([*site.split.probes.values(), np.zeros(len(site.windows), bool)], axis=0)
+    return found
+
+
+def _others_rows(site: AuditSite, taken: np.ndarray) -> np.ndarray:
+    """Return probe windows of people who have none among those taken."""
+    person_N = site.windows.participant_N
+    rows = np.flatnonzero(_probes(site) & ~np.isin(person_N, person_N[taken]))
     return np.asarray(rows[_spread(site.windows.record_N[rows])])
+
+
+def _ectopic_rows(ctx: AuditContext, number: int, taken: np.ndarray) -> np.ndarray:
+    """Return ectopic probe windows of a site that are not taken yet, at most `BEATS` of a record."""
+    site = ctx.sites[number]
+    if "beat" not in ctx.tasks:
+        return np.empty(0, dtype=np.int64)
+    rows = np.setdiff1d(np.flatnonzero(_probes(site) & ectopic(site.windows)), taken)
+    return np.asarray(rows[_spread(site.windows.record_N[rows], BEATS)])

@@ -93,9 +93,9 @@ class Usefulness:
         return out, reasons
 
     def _rows(self, task: str, among_M: np.ndarray) -> np.ndarray:
-        """Return which of some windows have a label; ectopic beats beside the queries count for ``beat`` only."""
+        """Return which of some windows have a label; added ectopic beats count for ``beat`` only."""
         labelled_M = among_M & (self._shared.label_M[task] != MISSING)
-        return np.asarray(labelled_M & ((self._shared.query_M >= 0) | (task not in PERSON_TASKS)))
+        return np.asarray(labelled_M & (~self._shared.beats_M | (task not in PERSON_TASKS)))
 
     def _units(self, task: str, known_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return class and person of every unit: a window, or in a person's task a person."""

@@ -231,6 +231,20 @@ def test_the_same_run_gives_the_same_figures_whatever_was_tried_before(whole):
     assert json.dumps(again) == json.dumps([row for row in whole if row["change"] == "swap"])
 
 
+def test_utility_looks_beyond_the_people_who_are_asked_about():
+    ctx = _context()
+    rest = replace(ctx.sites[0].split, probes={"later-in-record": ctx.sites[0].split.probes["other-record"]})
+    case = shared_case(replace(ctx, sites=(replace(ctx.sites[0], split=rest), ctx.sites[1])))
+    shared = case.shared
+    assert case.problem.protocol == "other-record"
+    assert len(case.problem.person_P) == 12
+    assert len(np.unique(shared.person_M[shared.query_M < 0])) == 12
+    assert not set(shared.person_M[shared.query_M < 0]) & set(shared.person_M[case.asked_M])
+    assert not shared.beats_M.any()
+    never_trained_on = [name for site in ctx.sites for name in site.person_P if int(name.split("p")[-1]) % 3]
+    assert len(np.unique(shared.person_M[shared.judged_M])) == len(never_trained_on)
+
+
 def test_a_wave_that_nobody_shows_is_no_figure():
     (row,) = _rows(_context(Recipe(without=("P",))), Change("P", "mean")).values()
     assert row["before"] is row["after"] is row["ci95"] is None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from transecg_core.risk.artefacts import Given
 from transecg_core.risk.attacks.attack import ANYBODY, GALLERY_WORDS, Attack
-from transecg_core.risk.crossfit import cross_fitted
+from transecg_core.risk.crossfit import Projection, cross_fitted
 from transecg_core.risk.rows import NotMeasurable
 
 PCA_DIMENSIONS = 30
@@ -57,3 +60,22 @@ PCA_LDA = Attack(
     measure="linkage",
     run=_run,
 )
+
+
+def fitted_once() -> Attack:
+    """Return `PCA_LDA` with a memory: what was fitted on the same windows of the same people isn't fitted again.
+
+    For asking the same gallery many times.
+    """
+    kept: dict[bytes, Projection] = {}
+
+    def fit(x_NL: np.ndarray, entry_N: np.ndarray, use_N: np.ndarray) -> Projection:
+        digest = hashlib.blake2b(digest_size=32)
+        for array in (x_NL, entry_N, use_N):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        key = digest.digest()
+        if key not in kept:
+            kept[key] = _fit(x_NL, entry_N, use_N)
+        return kept[key]
+
+    return replace(PCA_LDA, run=lambda given: cross_fitted(given.gallery, given.probes, given.folds, fit))
