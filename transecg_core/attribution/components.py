@@ -48,20 +48,27 @@ def summarise(
         return {}
     share_PK = person_means(share_BK[usable_B], person_B[usable_B])
     duration_PK = person_means(durations(component_BL[usable_B]), person_B[usable_B])
+    return summary(share_PK, duration_PK, resamples, seed)
+
+
+def summary(
+    share_PK: np.ndarray, duration_PK: np.ndarray, resamples: int, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Return what `summarise` does, from each person's mean shares and durations."""
     counts_RP = resample_counts(len(share_PK), resamples, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         enrichment_RK = (counts_RP @ share_PK) / (counts_RP @ duration_PK)
     return {
-        name: _row(share_PK[:, code].mean(), duration_PK[:, code].mean(), enrichment_RK[:, code])
+        name: _row(share_PK[:, code], duration_PK[:, code], enrichment_RK[:, code])
         for code, name in enumerate(COMPONENTS)
     }
 
 
-def _row(share: float, duration: float, enrichment_R: np.ndarray) -> dict[str, Any]:
-    defined = duration > 0
+def _row(share_P: np.ndarray, duration_P: np.ndarray, enrichment_R: np.ndarray) -> dict[str, Any]:
+    share, duration = float(share_P.mean()), float(duration_P.mean())
     return {
-        "share": float(share),
-        "duration": float(duration),
-        "enrichment": float(share / duration) if defined else None,
-        "ci95": list(percentiles(enrichment_R)) if defined else None,
+        "share": share,
+        "duration": duration,
+        "enrichment": share / duration if duration > 0 else None,
+        "ci95": list(percentiles(enrichment_R, len(share_P))) if duration > 0 else None,
     }

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from transecg_core.risk.estimate import percentile
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -33,18 +35,15 @@ def resample_counts(people: int, resamples: int, seed: int) -> np.ndarray:
     return rng.multinomial(people, np.full(people, 1.0 / people), size=resamples).astype(np.float64)
 
 
-def percentiles(value_R: np.ndarray) -> tuple[float, float]:
-    """Return the 2.5th and 97.5th percentile; resamples without a value (NaN) are left out."""
-    finite = value_R[np.isfinite(value_R)]
-    if not len(finite):
-        return float("nan"), float("nan")
-    low, high = np.percentile(finite, [2.5, 97.5])
-    return float(low), float(high)
+def percentiles(value_R: np.ndarray, people: int) -> tuple[float, float]:
+    """Return the 95 % interval of a mean over so many people; resamples without a value (NaN) are left out."""
+    finite_R = value_R[np.isfinite(value_R)]
+    return percentile(finite_R, people) if len(finite_R) else (float("nan"), float("nan"))
 
 
 def mean_over_people(value_B: np.ndarray, person_B: np.ndarray, resamples: int, seed: int) -> Estimate:
     """Return the mean over people of each person's mean, with its interval."""
     person_P = person_means(value_B[:, None], person_B)[:, 0]
     counts_RP = resample_counts(len(person_P), resamples, seed)
-    low, high = percentiles(counts_RP @ person_P / len(person_P))
+    low, high = percentiles(counts_RP @ person_P / len(person_P), len(person_P))
     return Estimate(float(person_P.mean()), low, high)

@@ -16,8 +16,8 @@ THIN = 6
 BAND_HZ, ORDER = (1.0, 25.0), 2
 STEP = 0.05
 """Common quantisation step of harmonised windows, in standard deviations of a window."""
-MAINS_HZ, NOTCH_HZ = (50.0, 60.0), 1.25
-"""Frequencies of the mains, and how far around them the notch reaches: one bin of a window to each side."""
+MAINS_HZ, MAINS_DRIFT_HZ = (50.0, 60.0), 1.25
+"""Frequencies of the mains, and how far off them a hum is removed too: more than any power grid drifts."""
 CLIP = 3.0
 """Largest standardised feature."""
 _FLAT = 1e-9
@@ -76,16 +76,21 @@ def harmonised(x_NL: np.ndarray) -> np.ndarray:
 
 
 def without_mains(x_NL: np.ndarray) -> np.ndarray:
-    """Return windows (N, L) without their 50 and 60 Hz, of which a whole number of periods fits in a window.
+    """Return windows (N, L) without any hum within `MAINS_DRIFT_HZ` of 50 and of 60 Hz, by projection.
 
     The band-pass of `transecg_core.signals.preprocess` ends at 40 Hz, and lets a fifth of a hum's height at
-    50 Hz through, a twelfth at 60 Hz.
+    50 Hz through, a twelfth at 60 Hz. A window's level and slope stay: a slope is no hum, though it has some of
+    every frequency.
     """
-    spectrum_NF = np.fft.rfft(x_NL.astype(np.float64), axis=1)
-    hz_F = np.fft.rfftfreq(x_NL.shape[1], 1 / FS_HZ)
-    for mains in MAINS_HZ:
-        spectrum_NF[:, np.abs(hz_F - mains) <= NOTCH_HZ + 1e-9] = 0.0
-    return np.asarray(np.fft.irfft(spectrum_NF, n=x_NL.shape[1], axis=1))
+    length = x_NL.shape[1]
+    turn_L = 2 * np.pi * np.arange(length) / FS_HZ
+    hz = [mains + off for mains in MAINS_HZ for off in np.linspace(-1, 1, 5) * MAINS_DRIFT_HZ]
+    hum_LF = np.stack([wave(turn_L * f) for f in hz for wave in (np.sin, np.cos)], axis=1)
+    line_L2 = slow_L3(length)[:, :2]
+    hum_LF -= line_L2 @ (line_L2.T @ hum_LF)
+    basis_LF = np.linalg.qr(hum_LF)[0]
+    x_NL = x_NL.astype(np.float64)
+    return np.asarray(x_NL - (x_NL @ basis_LF) @ basis_LF.T)
 
 
 def slow_L3(length: int) -> np.ndarray:

@@ -149,3 +149,22 @@ def test_two_groups_that_agree_within_themselves(member, control, value, ci):
     assert found.value == pytest.approx(value)
     assert found.ci95 == pytest.approx(ci, abs=1e-3)
     assert found.ci95[0] <= found.value <= found.ci95[1]
+
+
+@pytest.mark.parametrize("people", [5, 8, 12, 30])
+def test_a_gap_between_two_groups_is_rarely_concluded_where_there_is_none(people):
+    rng = np.random.default_rng(people)
+    found = 0
+    for _ in range(400):
+        main, control = rng.binomial(4, 0.6, (2, people)) / 4
+        low, high = difference_of_means(main, control, 300, rng).ci95
+        found += low > 0 or high < 0
+    assert found <= 0.075 * 400  # plain percentiles: 10 % with 5 and 5 people
+
+
+def test_expanded_percentiles_are_plain_ones_for_many_and_wider_for_few():
+    draws = np.random.default_rng(0).standard_normal(20_000)
+    plain, few, many = percentile(draws), percentile(draws, 6), percentile(draws, 10_000)
+    assert few[0] < plain[0] - 0.5
+    assert few[1] > plain[1] + 0.5
+    assert many == pytest.approx(plain, abs=0.02)

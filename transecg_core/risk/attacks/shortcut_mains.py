@@ -32,6 +32,6 @@ MAINS = Beside(
     run=_run,
     reference=as_they_are,
     gain="gain in rank-1 over the same windows as they are",
-    conclusion=f"{THIN} windows of each record, without what they hold within 1.25 Hz of 50 and of 60 Hz: a large loss "
+    conclusion=f"{THIN} windows of each record, without the hum that fits within 1.25 Hz of 50 and of 60 Hz: a large loss "
     "means that records are told by the hum of the place where they were made",
 )
