@@ -11,8 +11,8 @@ whose they are, each in two ways:
 
 The adapted figure is what a data owner can rely on; the other one is what hiding the change would be worth.
 A component's own edges are its person's too: delineation follows the shape, and what it leaves outside
-stays. With identity planted in the P wave alone, replacing it between its own edges left the adapted
-signal attacker at rank-1 1.0; between common edges, at chance (a test holds this).
+stays. With identity planted in one wave alone, replacing that wave between its own edges leaves the adapted
+signal attacker far above guessing; between common edges hardly (a test holds this).
 
 Everybody asked about counts, trained on or not: shared signals give away either.
 Differences are paired by person.
