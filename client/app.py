@@ -15,8 +15,8 @@ from flwr.clientapp import ClientApp
 from torch import Tensor
 
 from client.admission import planned, refuse_by_policy, refuse_few_people, refuse_unaffordable
-from client.attribution import explain_once, note_part
-from client.budget import charge_answer, open_ledger, refuse_round, release_key, rounds_left
+from client.attribution import explain_once, note_part, refuse_after_answer
+from client.budget import DESCRIPTION, charge_answer, open_ledger, refuse_round, release_key, rounds_left
 from client.order import Order
 from client.refusal import Refusal
 from client.round import train_round
@@ -75,7 +75,7 @@ def hello(message: Message, context: Context) -> RecordDict:
 @app.query("describe")
 @answering
 def describe(message: Message, context: Context) -> RecordDict:
-    """Read the site's data (and fill its cache), and say what may be said about it."""
+    """Read the site's data (and fill its cache), and say what may be said about it: without a guarantee once a run."""
     node, cfg, order = read_node(context.node_config), parse(context.run_config), order_of(message)
     admit(node, cfg, order)
     site = open_node_site(node, cfg, order.site)
@@ -85,8 +85,9 @@ def describe(message: Message, context: Context) -> RecordDict:
     tasks = ",".join(available_tasks(cfg, site))
     reply = releasable(cfg, node, {"site": order.site, "people": site.people, "tasks": tasks})
     reply["facts"] = json.dumps(facts)
-    if not guaranteed(cfg):
-        charge_answer(node, cfg, order, "description", json.dumps(reply, sort_keys=True).encode())
+    if not guaranteed(cfg):  # asked again, the data may have changed; what was told and charged has not
+        told = json.dumps(reply, sort_keys=True).encode()
+        reply = json.loads(charge_answer(node, cfg, order, DESCRIPTION, told))
     return RecordDict({"reply": ConfigRecord(reply)})
 
 
@@ -119,6 +120,7 @@ def train(message: Message, context: Context) -> RecordDict:
     node, cfg, order = read_node(context.node_config), parse(context.run_config), order_of(message)
     weights = arrays(message.content, "weights")
     admit(node, cfg, order, weights)
+    refuse_after_answer(node, cfg, order, context.state)
     site = open_node_site(node, cfg, order.site)
     refuse_few_people(node, site)
     key = f"local-{order.site}"  # by site, never by node: a restarted node has another id

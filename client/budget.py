@@ -17,7 +17,7 @@ from client.admission import lifetime_budget, refuse_unaffordable
 from client.ledger import Budget, Ledger, ReleaseKey
 from client.order import Order
 from client.policy import LIFETIME_DELTA
-from client.refusal import ChargedAlready
+from client.refusal import ChargedAlready, LedgerTrouble
 from client.site import Node, inside_simulation
 from transecg_core.config import RunConfig
 from transecg_core.errors import UserError
@@ -26,6 +26,7 @@ from transecg_core.privacy.accounting import Mechanism, Unit
 from transecg_core.report.manifest import code_hash
 
 logger = logging.getLogger("transecg")
+DESCRIPTION, ATTRIBUTION = "description", "attribution"
 _UNBOUNDED = Mechanism("participant", 1.0, 0.0, 1)
 """What has no noise; its epsilon is infinite."""
 
@@ -109,14 +110,32 @@ def charge_answer(node: Node, cfg: RunConfig, order: Order, what: str, reply: by
     Parameters
     ----------
     what
-        ``description`` or ``attribution``.
+        `DESCRIPTION` or `ATTRIBUTION`.
+
+    Raises
+    ------
+    LedgerTrouble
+        If the answer can't be charged, or isn't in the ledger afterwards: then nothing may be sent.
     """
     if node.ledger is None:
         return reply
     key, ledger = release_key(replace(order, round=0), what), open_ledger(node, cfg, order)
     with suppress(ChargedAlready):
         ledger.charge(key, _UNBOUNDED, 1, reply)
-    return ledger.lookup(key) or reply
+    stored = ledger.lookup(key)
+    if stored is None:
+        raise LedgerTrouble(
+            f"ledger {ledger.path}: the {what} of run {order.run} was charged and is not in it"
+        )
+    return stored
+
+
+def answered(node: Node, cfg: RunConfig, order: Order, what: str) -> bool:
+    """Return whether an institution's ledger holds such an answer about this run, whichever code gave it."""
+    if node.ledger is None or node.site != order.site:
+        return False
+    charges = open_ledger(node, cfg, order).events(order.run)
+    return any((charge.key.round, charge.key.input_hash) == (0, what) for charge in charges)
 
 
 def charge_unbounded(

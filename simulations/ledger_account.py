@@ -24,7 +24,7 @@ class RunAccount:
     Attributes
     ----------
     rounds
-        Rounds charged; a description without a guarantee is charged as round 0, which is none.
+        Rounds charged; a description or an attribution without a guarantee is charged as round 0, which is none.
     settings
         Distinct mechanisms with the steps that each ran, in order of first use.
     epsilon_person, epsilon_window

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from client import app
+from client.ledger import Ledger, read
 from client.site import INLINE_ENGINE
 from transecg_core.config import defaults
 
@@ -68,6 +70,41 @@ def test_with_a_guarantee_or_an_institution_s_leave_the_data_are_read(
     describe(clinic, privacy="participant")
     describe(clinic | {"max-epsilon": "none"}, privacy="none")
     assert read == ["clinic", "clinic"]
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, windows: int) -> None:
+    """Let the site's data be so many windows."""
+    monkeypatch.setattr(app, "open_node_site", lambda *_: SimpleNamespace(people=40))
+    monkeypatch.setattr(app, "refuse_few_people", lambda *_: None)
+    monkeypatch.setattr(app, "available_tasks", lambda *_: ("sex",))
+    monkeypatch.setattr(app, "describe_site", lambda *_, **__: {"name": "clinic", "windows": windows})
+
+
+def test_a_second_description_sends_what_was_told_first_though_the_data_have_changed(
+    clinic: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a server that asks before and after one person came would learn about them, for one charge."""
+    free = clinic | {"max-epsilon": "none"}
+    counted(monkeypatch, 100)
+    first = describe(free)
+    assert json.loads(str(first["facts"])) == {"name": "clinic", "windows": 100}
+    counted(monkeypatch, 101)
+    assert describe(free) == first
+    (charge,) = read(Path(str(free["ledger"]))).charges
+    assert (charge.key.round, charge.key.input_hash, charge.mechanism.sigma) == (0, "description", 0)
+    monkeypatch.setattr(TaskIdentity, "_run_id", 2)
+    assert json.loads(str(describe(free)["facts"]))["windows"] == 101  # another run, another charge
+    assert len(read(Path(str(free["ledger"]))).charges) == 2
+
+
+def test_an_answer_that_the_ledger_does_not_hold_is_not_sent(
+    clinic: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted(monkeypatch, 100)
+    monkeypatch.setattr(Ledger, "lookup", lambda *_: None)
+    assert describe(clinic | {"max-epsilon": "none"}) == {
+        "error": "ledger: not usable; the site's own log says why"
+    }
 
 
 def test_a_refusal_says_neither_path_nor_value(clinic: dict[str, object]) -> None:

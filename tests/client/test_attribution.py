@@ -104,6 +104,85 @@ def test_the_first_answer_of_a_run_is_the_only_one(clinic: dict[str, object], co
     assert (charge.key.round, charge.key.input_hash, charge.mechanism.sigma) == (0, "attribution", 0)
 
 
+def ordered_to_train(
+    declared: dict[str, object], state: RecordDict, site: str = "clinic", **options: object
+) -> dict[str, object]:
+    run = defaults() | {"cohort": "node", "sites": "clinic,other", "tasks": ",".join(TASKS)}
+    run |= {key.replace("_", "-"): value for key, value in options.items()}
+    context = Context(run_id=1, node_id=2, node_config=declared, state=state, run_config=run)  # type: ignore[arg-type]
+    content = RecordDict({"order": ConfigRecord({"site": site, "round": 2})})
+    content["weights"] = ArrayRecord(weights())
+    return dict(app.train(Message(content, dst_node_id=2, message_type="train"), context).content["reply"])  # type: ignore[arg-type]
+
+
+def test_who_has_answered_early_trains_no_more_in_that_run(
+    clinic: dict[str, object], computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked after round 1 of 20: the site can't tell, but the server gets no further round for it."""
+    opened: list[str] = []
+
+    def stop(_node: object, _cfg: object, name: str) -> None:
+        opened.append(name)
+        raise ValueError("far enough")
+
+    monkeypatch.setattr(app, "open_node_site", stop)
+    state = RecordDict()
+    note_part(Order("clinic", 1, "1", None), state)
+    ordered_to_train(clinic, state)
+    assert opened == ["clinic"]  # so it would have trained
+    assert "attribution" in asked(clinic, state, None, {"round": 20}, num_server_rounds=20)
+    for kept in (state, RecordDict()):  # a node that forgot: its ledger has not
+        reply = ordered_to_train(clinic, kept)
+        assert reply == {"error": "attribution: told; the site's own log says why"}
+    assert opened == ["clinic"]
+    monkeypatch.setattr(TaskIdentity, "_run_id", 2)
+    ordered_to_train(clinic, RecordDict())  # another run
+    assert opened == ["clinic", "clinic"]
+
+
+def test_a_simulated_site_trains_no_more_either_and_its_neighbour_does(
+    clinic: dict[str, object], computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("client.site.inside_simulation", lambda: True)
+    monkeypatch.setattr(app, "open_node_site", lambda *_: pytest.fail("the data were read"))
+    state, simulated = RecordDict(), {"cohort": "synthetic", "sites": "auto"}
+    note_part(Order("synth-a", ROUNDS, "1", None), state)
+    asked({}, state, None, {"site": "synth-a"}, **simulated)
+    assert len(computed) == 1
+    assert "after the site has explained" in str(ordered_to_train({}, state, "synth-a", **simulated)["error"])
+    with pytest.raises(pytest.fail.Exception, match="the data were read"):
+        ordered_to_train({}, state, "synth-b", **simulated)
+
+
+def test_no_part_taken_is_no_answer_and_stops_no_training(
+    clinic: dict[str, object], computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "open_node_site", lambda *_: None)
+    monkeypatch.setattr(app, "refuse_few_people", lambda *_: (_ for _ in ()).throw(ValueError("far enough")))
+    state = RecordDict()
+    asked(clinic, state)
+    assert str(ordered_to_train(clinic, state)["error"]).startswith("site: not able")
+
+
+@pytest.mark.parametrize("last", [-1, 0, ROUNDS + 1, "2", None])
+def test_a_site_answers_only_if_the_round_that_it_trained_last_is_one_of_the_run(
+    clinic: dict[str, object], computed: list[str], last: object
+) -> None:
+    state = RecordDict({"trained-clinic": ConfigRecord({} if last is None else {"round": last})})  # type: ignore[dict-item]
+    assert asked(clinic, state) == {"error": "site: not able; the site's own log says why"}
+    assert computed == []
+
+
+def test_every_run_has_an_answer_and_a_charge_of_its_own(
+    clinic: dict[str, object], computed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = asked(clinic, trained())
+    monkeypatch.setattr(TaskIdentity, "_run_id", 2)
+    assert asked(clinic, trained(), weights(seed=9)) != first
+    charges = read(Path(str(clinic["ledger"]))).charges
+    assert [(charge.key.run_id, charge.mechanism.sigma) for charge in charges] == [("1", 0), ("2", 0)]
+
+
 def test_a_site_answers_nothing_about_a_run_that_it_trained_in_no_round_of(
     clinic: dict[str, object], computed: list[str]
 ) -> None:

@@ -90,6 +90,7 @@ UNABLE = "site: not able"
 """The one refusal that can follow from data: a table to be mended, no usable record. It says no more than that."""
 
 REFUSALS = {
+    "attribution: told": "the site has explained this run's model, and so trains no more in this run",
     "budget: guarantee": "a round without a guarantee, at a site with a lifetime budget",
     "budget: lifetime": "the run would cost a person more than the site's lifetime budget",
     "budget: run": "the charge would cost more than the run's own target-epsilon",
