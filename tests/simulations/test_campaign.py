@@ -94,6 +94,7 @@ def test_resuming_a_folder_without_a_comparison_is_refused(tmp_path: Path) -> No
     assert not (tmp_path / "nope").exists()
 
 
+@pytest.mark.audit
 def test_a_comparison_is_written_and_resumed_without_repeating_a_run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,7 @@ def released(
     return cfg, record, weights
 
 
+@pytest.mark.audit
 @pytest.mark.parametrize("unit", sorted(UNITS))
 def test_with_the_run_s_seed_and_coins_it_gives_the_run_s_bytes(
     unit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -66,6 +66,7 @@ def test_steps_agree_in_float64_whatever_trains_and_whoever_lacks_a_task(trainab
     assert torch.equal(states(other)[1][untouched], before[1][untouched])  # no loss reached it
 
 
+@pytest.mark.audit
 def test_a_whole_recipe_agrees_in_float32() -> None:
     cfg = parse(
         {"profile": "quick", "participants-per-site": 6, "local-steps": 10, "patch": 10, "batch-size": 16}

@@ -67,6 +67,7 @@ def test_every_model_has_its_own_seed_and_none_the_run_s(cfg: RunConfig) -> None
     assert model_config(cfg, 0).model_dump(exclude={"seed"}) == cfg.model_dump(exclude={"seed"})
 
 
+@pytest.mark.audit
 @pytest.mark.parametrize("unit", ["none", "participant"])
 def test_the_number_of_cores_changes_no_bit_and_models_differ(
     unit: str, sites: list[Site], monkeypatch: pytest.MonkeyPatch
