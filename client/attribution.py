@@ -98,7 +98,7 @@ def _took_part(cfg: RunConfig, order: Order, state: RecordDict) -> bool:
     last = part.get("round") if isinstance(part, ConfigRecord) else None
     if not isinstance(last, int) or not 1 <= last <= cfg.rounds:
         raise UserError(
-            f"site '{order.site}': asked about a model that it trained last in round {last} of {cfg.rounds}"
+            f"site '{order.site}': asked about a model that it trained last in round {last!r} of {cfg.rounds}"
         )
     return True
 
