@@ -23,7 +23,7 @@ RANDOM_ORDERS = 2
 """Random orders that every map is compared with."""
 
 MOST_WINDOWS = 96
-"""Windows of a group that the curves are drawn for, even over people: more cost much and narrow little."""
+"""Windows of a group that the curves are drawn for, even over sites and people: more cost much, narrow little."""
 
 LEAST_SHIFT_S = 0.1
 """A map is moved by at least this much either way; less would leave most of a wave covered."""
@@ -50,7 +50,10 @@ class Gain:
 def gains(ctx: AuditContext, group: Group) -> dict[str, dict[str, Gain]]:
     """Return method -> task -> gain of every map of the group."""
     patch, tokens = ctx.model.encoder.patch, group.cohort.x_BL.shape[1] // ctx.model.encoder.patch
-    everybody, tasks = even_over_people(group.cohort.person_B, MOST_WINDOWS), tuple(group.targets)
+    everybody, tasks = (
+        even_over_people(group.cohort.person_B, group.cohort.site_B, MOST_WINDOWS),
+        tuple(group.targets),
+    )
     flat_BT = np.zeros((len(group.cohort), tokens))
     chance = {task: np.zeros(len(group.cohort)) for task in tasks}
     for number in range(RANDOM_ORDERS):
@@ -75,13 +78,29 @@ def gains(ctx: AuditContext, group: Group) -> dict[str, dict[str, Gain]]:
     return out
 
 
-def even_over_people(person_B: np.ndarray, most: int) -> np.ndarray:
-    """Return at most `most` rows, ascending: everybody's first, then everybody's second, ..."""
-    order = np.argsort(person_B, kind="stable")
-    _, start, count = np.unique(person_B[order], return_index=True, return_counts=True)
+def even_over_people(person_B: np.ndarray, site_B: np.ndarray, most: int) -> np.ndarray:
+    """Return at most `most` rows, ascending: by turns over sites, there over people, there over windows.
+
+    Each site gives everybody's first window, then everybody's second, ...; a person at two sites has their
+    turns at both.
+    """
+    turn_B = _turns(person_B, site_B)
+    by_site = np.lexsort((turn_B, site_B))
+    rank_B = np.empty(len(by_site), dtype=np.int64)
+    rank_B[by_site] = _turns(site_B[by_site])
+    return np.sort(np.lexsort((site_B, rank_B))[:most])
+
+
+def _turns(*key_B: np.ndarray) -> np.ndarray:
+    """Return how many earlier rows have the same keys, (B,)."""
+    order = np.lexsort(key_B)
+    sorted_KB = np.stack(key_B)[:, order]
+    new_B = np.ones(len(order), dtype=bool)
+    new_B[1:] = (sorted_KB[:, 1:] != sorted_KB[:, :-1]).any(axis=0)
+    start = np.flatnonzero(new_B)
     turn_B = np.empty(len(order), dtype=np.int64)
-    turn_B[order] = np.arange(len(order)) - np.repeat(start, count)
-    return np.sort(np.argsort(turn_B, kind="stable")[:most])
+    turn_B[order] = np.arange(len(order)) - np.repeat(start, np.diff(np.append(start, len(order))))
+    return turn_B
 
 
 def shifts(count: int, tokens: int, patch: int, seed: int) -> np.ndarray:

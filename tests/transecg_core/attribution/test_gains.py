@@ -48,6 +48,7 @@ def _gains(target: object, token_T: np.ndarray) -> Gain:
         x_BL=np.ones(map_BL.shape, np.float32),
         fill_BL=np.zeros(map_BL.shape, np.float32),
         person_B=np.arange(WINDOWS) // 2,
+        site_B=np.zeros(WINDOWS, int),
     )
     sized = type("Cohort", (SimpleNamespace,), {"__len__": lambda self: WINDOWS})(**vars(cohort))
     rows = {"t": np.ones(WINDOWS, bool)}
@@ -84,18 +85,33 @@ def test_where_no_place_is_better_nothing_is_gained():
 def test_windows_not_asked_are_nan():
     found = _gains(Wave(), np.arange(TOKENS, dtype=float))
     assert np.isfinite(found.random_B).all()
-    rows = even_over_people(np.repeat([0, 1, 2], [5, 1, 3]), 4)
+    rows = even_over_people(np.repeat([0, 1, 2], [5, 1, 3]), np.zeros(9, int), 4)
     assert rows.tolist() == [0, 1, 5, 6]  # everybody's first, then the first person's second
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=40), st.integers(1, 40))
 def test_rows_are_even_over_people(person, most):
     person_B = np.array(person)
-    rows = even_over_people(person_B, most)
+    rows = even_over_people(person_B, np.zeros(len(person_B), int), most)
     assert len(set(rows.tolist())) == len(rows) == min(most, len(person_B))
     taken = {p: int((person_B[rows] == p).sum()) for p in set(person)}
     left = {p: int((person_B == p).sum()) - taken[p] for p in taken}
     assert all(taken[p] >= max(taken.values()) - 1 for p in taken if left[p])
+
+
+@pytest.mark.parametrize("people", [3, 24, 60, 120])
+def test_every_site_is_judged_however_many_people_it_has(people):
+    site_B = np.repeat(np.arange(4), 128)
+    person_B = np.tile(np.arange(128) % people, 4) + site_B * people
+    rows = even_over_people(person_B, site_B, 96)
+    assert np.bincount(site_B[rows]).tolist() == [24] * 4
+    assert len(np.unique(person_B[rows])) == 4 * min(people, 24)
+
+
+def test_a_small_site_gives_what_it_has():
+    site_B = np.repeat([0, 1, 2], [50, 4, 50])
+    rows = even_over_people(np.arange(104), site_B, 20)
+    assert np.bincount(site_B[rows]).tolist() == [8, 4, 8]
 
 
 @given(st.sampled_from([5, 10]), st.integers(0, 1000))
