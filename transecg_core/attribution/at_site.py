@@ -1,8 +1,9 @@
 """Federated mode: a site explains the final model on its own held-out probes, and only sums over people leave.
 
 The shared heads are explained on people never trained on (where the audit holds some out), the site's own
-participant head on the people it tells apart. Nothing here is about one person or one window: a figure rests
-on `MIN_PEOPLE` people at least, each of the same weight, or is left out with its reason.
+participant head on the people it tells apart. Nothing here is about one person or one window: a figure, and
+any difference of figures, rests on `MIN_PEOPLE` people at least, each of the same weight, or is left out with
+its reason.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import torch
 from torch import Tensor
 
 from transecg_core.attribution.cohort import AuditCohort, donors, drawn, ectopic, mean_training_beat
-from transecg_core.attribution.components import shares, summarise
+from transecg_core.attribution.components import durations, shares, summary
 from transecg_core.attribution.embedding import embed
-from transecg_core.attribution.intervals import mean_over_people
+from transecg_core.attribution.intervals import mean_over_people, person_means
 from transecg_core.attribution.judgement import MIN_PEOPLE
 from transecg_core.attribution.relevance import relevances
+from transecg_core.attribution.site_people import settled
 from transecg_core.attribution.site_rows import (
+    DIFFERS,
     DIGITS,
     METHODS_AT_SITE,
     NEAR_CHANCE,
@@ -35,9 +38,11 @@ from transecg_core.attribution.site_rows import (
     Row,
     questions,
     row,
+    row_without,
+    ruled_out,
 )
 from transecg_core.attribution.targets import ClassTarget
-from transecg_core.cohorts.schema import UNKNOWN
+from transecg_core.cohorts.schema import COMPONENT_CODE, UNKNOWN
 from transecg_core.config import RunConfig
 from transecg_core.model.heads import LOCAL_TASKS, SiteModel, load_shared, new_site_model
 from transecg_core.risk.balanced import balanced_accuracy
@@ -55,12 +60,26 @@ LEAST_WINDOWS = 30
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """How a head does on the people whose windows are explained; `reason` where it has learned too little."""
+class _Measured:
+    """What a row can be made of: N labelled windows, and who of their people have a share of relevance.
 
-    people: int
-    accuracy: float
-    reason: str | None
+    Attributes
+    ----------
+    person_N, right_N
+        Index of the person, and whether the head is right.
+    share_NK, duration_NK
+        Share of the relevance per component, NaN where the map is empty, and of the time.
+    """
+
+    person_N: np.ndarray
+    right_N: np.ndarray
+    share_NK: np.ndarray
+    duration_NK: np.ndarray
+
+    @property
+    def people(self) -> frozenset[int]:
+        """Everybody with a window that has a share of relevance."""
+        return frozenset(self.person_N[np.isfinite(self.share_NK).all(axis=1)].tolist())
 
 
 def explain_at_site(
@@ -84,17 +103,22 @@ def explain_at_site(
     """
     classes_P = head_classes(cfg, site)
     model = _model(cfg, classes_P, weights, local, site)
-    why_not = {question: _why_not(question, site, local) for question in questions(cfg.task_names)}
-    asked = {question.task for question, reason in why_not.items() if reason is None}
-    found: dict[Question, Row] = {}
+    found: dict[Question, _Measured | str | None] = {
+        question: _why_not(cfg, question, site, local) for question in questions(cfg.task_names)
+    }
+    asked = {question.task for question, reason in found.items() if reason is None}
     for tasks, eligible_N in _groups(cfg, site, asked, classes_P):
         cohort = _cohort(cfg, site, tasks, eligible_N, classes_P)
         found |= _explained(cfg, site, model, cohort)
-    return [found[one] if reason is None else row(one, None, reason) for one, reason in why_not.items()]
+    # Over the rows of all tasks, heads and methods at once: whoever reads one reads all.
+    people = settled({one: what.people for one, what in found.items() if isinstance(what, _Measured)})
+    return [_told(cfg, site, question, what, people) for question, what in found.items()]
 
 
-def _why_not(question: Question, site: Site, local: Mapping[str, Tensor]) -> str | None:
+def _why_not(cfg: RunConfig, question: Question, site: Site, local: Mapping[str, Tensor]) -> str | None:
     """Return why a question can't be asked here whatever the data are; None where it can."""
+    if reason := ruled_out(question, cfg.patch, cfg.audit_split == "halves"):
+        return reason
     if question.head == "own":
         return None if local else NO_HEAD
     return None if question.task in site.tasks else NO_LABELS
@@ -121,14 +145,13 @@ def _groups(
     windows, probes = site.data.windows, site.data.split.probes
     probe_N = np.any([*probes.values(), np.zeros(len(windows), bool)], axis=0)
     plain_N = probe_N & ~ectopic(windows)
-    judged_P = ~site.data.member_P if cfg.audit_split == "halves" else np.ones_like(site.data.member_P)
     eligible = {
         "participant": plain_N & (classes_P != MISSING)[windows.participant_N],
         "beat": probe_N & (windows.beat_N != UNKNOWN),
     }
     yield from (((task,), eligible[task]) for task in sorted(eligible) if task in asked)
     if persons := tuple(sorted(PERSON_TASKS & set(asked))):
-        yield persons, plain_N & judged_P[windows.participant_N]
+        yield persons, plain_N & ~site.data.member_P[windows.participant_N]
 
 
 def _cohort(
@@ -155,25 +178,23 @@ def _seed(cfg: RunConfig, site: Site, *labels: str) -> int:
     return seed_for(cfg.seed, "attribution at a site", site.data.name, *labels)
 
 
-def _explained(cfg: RunConfig, site: Site, model: SiteModel, cohort: AuditCohort) -> dict[Question, Row]:
-    """Return the rows of one group's tasks; maps are made only for heads that they may be shown of."""
-    judged = {task: _judged(cfg, site, model, cohort, task) for task in cohort.label_B}
+def _explained(
+    cfg: RunConfig, site: Site, model: SiteModel, cohort: AuditCohort
+) -> dict[Question, _Measured | str | None]:
+    """Return what one group's rows can be made of, or why they can't; maps are made only where they can."""
+    guess_B = {task: _guesses(model, cohort, task) for task in cohort.label_B}
+    why = {task: _unlearned(cfg, site, cohort, task, guess_B[task]) for task in guess_B}
     targets = {
         task: ClassTarget(model.heads[task], cohort.label_B[task])
-        for task, found in judged.items()
-        if found is not None and found.reason is None
+        for task, reason in why.items()
+        if reason is None
     }
     maps = _maps(cfg, site, model, cohort, targets) if targets else {}
-    rows = {}
-    for question in questions(judged):
-        found = judged[question.task]
-        if found is None:
-            rows[question] = row(question, None, TOO_FEW)
-        elif found.reason is not None:
-            rows[question] = row(question, None, found.reason, found.people, found.accuracy)
-        else:
-            rows[question] = _mapped(cfg, site, cohort, question, maps[question.method][question.task], found)
-    return rows
+    return {
+        question: why[question.task]
+        or _measured(cohort, question.task, guess_B[question.task], maps[question.method][question.task])
+        for question in questions(why)
+    }
 
 
 def _maps(
@@ -189,45 +210,69 @@ def _maps(
     }
 
 
-def _judged(cfg: RunConfig, site: Site, model: SiteModel, cohort: AuditCohort, task: str) -> _Judged | None:
-    """Return how the head of `task` does; None where fewer than `MIN_PEOPLE` people have a label.
-
-    The accuracy that leaves is the mean over people of their share of right windows: a mean over classes
-    would rest on the few people of the rarest one.
-    """
-    known_B = cohort.label_B[task] != MISSING
-    person_B, class_B = cohort.person_B[known_B], cohort.label_B[task][known_B]
-    people = len(np.unique(person_B))
-    if people < MIN_PEOPLE:
-        return None
+def _guesses(model: SiteModel, cohort: AuditCohort, task: str) -> np.ndarray:
+    """Return the class that the head of `task` names per window, (B,)."""
     with torch.no_grad():
-        guess_B = model.heads[task](embed(model.encoder, cohort.x_BL[known_B])).argmax(dim=1).numpy()
+        guess_B: np.ndarray = model.heads[task](embed(model.encoder, cohort.x_BL)).argmax(dim=1).numpy()
+    return guess_B
+
+
+def _unlearned(cfg: RunConfig, site: Site, cohort: AuditCohort, task: str, guess_B: np.ndarray) -> str | None:
+    """Return why there is nothing to explain; None where `MIN_PEOPLE` people show that the head has learned."""
+    known_B = cohort.label_B[task] != MISSING
+    person_B, class_B, guess_B = cohort.person_B[known_B], cohort.label_B[task][known_B], guess_B[known_B]
+    if len(np.unique(person_B)) < MIN_PEOPLE:
+        return TOO_FEW
     seed = _seed(cfg, site, "accuracy", task)
-    right = mean_over_people((guess_B == class_B).astype(np.float64), person_B, cfg.settings.bootstrap, seed)
-    chance, low = 1.0 / len(np.unique(class_B)), right.low
-    if task not in LOCAL_TASKS:  # whose classes are the people, so that this is their mean already
+    if task in LOCAL_TASKS:  # whose classes are the people, so that their mean is balanced already
+        right_B = (guess_B == class_B).astype(np.float64)
+        low = mean_over_people(right_B, person_B, cfg.settings.bootstrap, seed).low
+    else:
         try:
             low = balanced_accuracy(class_B, guess_B, person_B, cfg.settings.bootstrap, seed).ci95[0]
         except NotMeasurable:
-            return _Judged(people, _rounded(right.value), NOT_MEASURABLE)
-    return _Judged(people, _rounded(right.value), None if low > chance else NEAR_CHANCE)
+            return NOT_MEASURABLE
+    return None if low > 1.0 / len(np.unique(class_B)) else NEAR_CHANCE
 
 
-def _mapped(
-    cfg: RunConfig, site: Site, cohort: AuditCohort, question: Question, map_BL: np.ndarray, judged: _Judged
-) -> Row:
-    known_B = cohort.label_B[question.task] != MISSING
+def _measured(cohort: AuditCohort, task: str, guess_B: np.ndarray, map_BL: np.ndarray) -> _Measured | str:
+    """Return what a row can be made of; a reason where too few people have any relevance.
+
+    A window that is all `undefined` has all its relevance there, whatever the map: a method that knocks
+    components out finds none to knock out, and its people must not vanish from the figures.
+    """
+    known_B = cohort.label_B[task] != MISSING
+    component_NL = cohort.component_BL[known_B]
+    code = COMPONENT_CODE["undefined"]
+    share_NK, duration_NK = shares(map_BL[known_B], component_NL), durations(component_NL)
+    share_NK[(component_NL == code).all(axis=1)] = np.eye(share_NK.shape[1])[code]
+    right_N = (guess_B == cohort.label_B[task])[known_B].astype(np.float64)
+    found = _Measured(cohort.person_B[known_B], right_N, share_NK, duration_NK)
     # Whoever chose the weights could make a map empty for all but a few: they count who are left.
-    used_B = known_B & np.isfinite(shares(map_BL, cohort.component_BL)).all(axis=1)
-    people = len(np.unique(cohort.person_B[used_B]))
-    if people < MIN_PEOPLE:
-        return row(question, None, NO_RELEVANCE, judged.people, judged.accuracy)
-    seed = _seed(cfg, site, "people", question.task)
-    found = summarise(
-        map_BL[used_B], cohort.component_BL[used_B], cohort.person_B[used_B], cfg.settings.bootstrap, seed
+    return found if len(found.people) >= MIN_PEOPLE else NO_RELEVANCE
+
+
+def _told(
+    cfg: RunConfig, site: Site, question: Question, what: _Measured | str | None,
+    people: Mapping[Question, frozenset[int]],
+) -> Row:  # fmt: skip
+    """Return a row as it leaves: figures of the people that all of the answer's rows can be told of together."""
+    if not isinstance(what, _Measured):
+        return row_without(question, what or TOO_FEW)
+    if question not in people:
+        return row_without(question, DIFFERS)
+    of_N = np.isin(what.person_N, sorted(people[question]))
+    used_N = of_N & np.isfinite(what.share_NK).all(axis=1)
+    # The time is that of all their windows: those without relevance are no reason to forget what they lack.
+    found = summary(
+        person_means(what.share_NK[used_N], what.person_N[used_N]),
+        person_means(what.duration_NK[of_N], what.person_N[of_N]),
+        cfg.settings.bootstrap,
+        _seed(cfg, site, "people", question.task),
     )
+    accuracy = person_means(what.right_N[of_N, None], what.person_N[of_N]).mean()
     components = {name: _component(one) for name, one in found.items()}
-    return row(question, components, None, people, judged.accuracy)
+    return row(question, components, len(people[question]), _rounded(accuracy))
 
 
 def _component(one: Mapping[str, Any]) -> dict[str, Any]:
