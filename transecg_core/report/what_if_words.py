@@ -38,15 +38,9 @@ def what_if_parts(report: Report) -> dict[str, Any] | None:
 
 def _key(entry: Row) -> tuple[int, str, int, str, str]:
     component, change = entry["component"], entry["change"]
-    place = _ORDER.index(component) if component in _ORDER else len(_ORDER)
+    wave = component.split(",")[0]
+    place = _ORDER.index(wave) if wave in _ORDER else len(_ORDER)
     return (place, component, list(CHANGES).index(change), entry["attack"], entry["metric"])
-
-
-def _gain(row: Row) -> float | None:
-    """Return the difference so that a gain of the data owner is positive."""
-    if row["difference"] is None:
-        return None
-    return float(row["difference"] if low_is_risky(row["metric"]) else -row["difference"])
 
 
 def _reading(difference: float | None, ci95: Sequence[float] | None) -> str:
@@ -126,51 +120,62 @@ def _told(rows: Sequence[Row]) -> list[Row]:
 
 
 def what_if_sentence(entries: Sequence[Row]) -> str:
-    """Return one sentence: the change that lowers identification most, and what it costs.
+    """Return the change that leaves the strongest attacker least, what it costs, and from how many it was chosen.
 
-    Only attackers who know of the change count, where there are any: it shows in what is shared.
+    Only attackers who know of the change count: it shows in what is shared. A change is worth what it leaves
+    the strongest of them, who may be another one than before; putting off a weaker one protects nobody.
     """
-    tried = len({(entry["component"], entry["change"]) for entry in entries})
-    known = [entry for entry in entries if entry["attack"].endswith(ADAPTED)]
-    sure = [
-        entry
-        for entry in _told(known or entries)
-        if _reading(entry["difference"], entry["ci95"]) == ("up" if low_is_risky(entry["metric"]) else "down")
-    ]
-    whom = " by an attacker who knows of the change" if known else ""
+    strongest = _strongest(entries)
+    tried = count(len(strongest), "change")
+    if not strongest:
+        return "No change could be measured against attackers who know of it."
+    sure = [row for row in strongest if _reading(row["difference"], row["ci95"]) == "down"]
     if not sure:
-        return f"None of {count(tried, 'change')} of one component was shown to lower identification{whom}."
-    best = max(sorted(sure, key=_key), key=lambda entry: _gain(entry) or 0.0)
-    costs = [
-        _task(task, cell)
-        for task, cell in sorted(best["utility"].items())
-        if _reading(cell["difference"], cell["ci95"]) == "down"
-    ]
-    open_ = [
-        task
-        for task, cell in sorted(best["utility"].items())
-        if _reading(cell["difference"], cell["ci95"]) == "open"
-    ]
-    cost = f"it costs {'; '.join(costs)}" if costs else "no cost was shown"
-    left = f" (no conclusion for {'; '.join(open_)})" if open_ else ""
+        return (
+            "No change tried here lowers what the strongest attacker reaches: "
+            f"of {tried}, none has an interval of that attacker's difference that excludes 0."
+        )
+    best = min(sure, key=lambda row: float(row["after"]))
+    metric = best["metric"]
     return (
-        f"Of {count(tried, 'change')}, {CHANGES[best['change']]} in place of {best['component']} lowers "
-        f"identification{whom} most: {_attack(best)}; {cost}{left}.{_left(known or entries, best)}"
+        f"Of {tried} tried, {len(sure)} {'lower' if len(sure) > 1 else 'lowers'} what the strongest attacker "
+        f"who knows of the change reaches. Least is left by {CHANGES[best['change']]} in place of "
+        f"{best['component'].replace(', ', ' between ')}: the strongest is then {_name(best['attack'])}, at "
+        f"{metric} {figure(best['after'], metric)}, before {figure(best['before'], metric)}, "
+        f"{_by(best, metric)}; {_cost(best)}. The best of {tried}, chosen on the same people, so optimistic."
     )
 
 
-def _left(entries: Sequence[Row], best: Row) -> str:
-    """Say what the strongest attacker still finds after the best change, which another attack may be."""
-    same = [
-        entry
-        for entry in entries
-        if all(entry[key] == best[key] for key in ("component", "change", "metric"))
-        and entry["after"] is not None
+def _strongest(entries: Sequence[Row]) -> list[Row]:
+    """Return for every change the adapted attacker who reaches most after it.
+
+    A change that an attacker wasn't measured on is left out: that attacker may be the strongest.
+    """
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(entries, key=_key):
+        if row["attack"].endswith(ADAPTED) and is_rate(row["metric"]) and row["after"] is not None:
+            groups.setdefault((row["component"], row["change"]), []).append(row)
+    attackers = {row["attack"] for rows in groups.values() for row in rows}
+    return [
+        max(rows, key=lambda row: float(row["after"]))
+        for rows in groups.values()
+        if {row["attack"] for row in rows} == attackers
     ]
-    if low_is_risky(best["metric"]) or not same:
-        return ""
-    worst = max(sorted(same, key=_key), key=lambda entry: float(entry["after"]))
-    return f" The strongest of them still reaches {figure(worst['after'], worst['metric'])} ({_name(worst['attack'])})."
+
+
+def _cost(row: Row) -> str:
+    """Say what a change costs; where nothing could be measured, that it wasn't."""
+    read = {task: _reading(cell["difference"], cell["ci95"]) for task, cell in sorted(row["utility"].items())}
+    named = {
+        reading: [task for task, found in read.items() if found == reading] for reading in ("open", "absent")
+    }
+    if len(named["absent"]) == len(read):
+        return "utility was not measured"
+    costs = [_task(task, row["utility"][task]) for task, found in read.items() if found == "down"]
+    left = [f"no conclusion for {'; '.join(named['open'])}"] * bool(named["open"])
+    left += [f"not measured for {'; '.join(named['absent'])}"] * bool(named["absent"])
+    cost = f"it costs {'; '.join(costs)}" if costs else "no cost was shown"
+    return cost + (f" ({', '.join(left)})" if left else "")
 
 
 def _figures(row: Row) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fake_attribution import change, what_if
 
 from transecg_core.report.what_if_words import what_if_parts, what_if_sentence
@@ -25,19 +27,67 @@ def test_gains_losses_and_what_cannot_be_told() -> None:
 
 
 def test_the_sentence_counts_only_attackers_who_know() -> None:
-    text = what_if_sentence(what_if())
-    assert text.startswith(
-        "Of 4 changes, everybody's mean shape in place of QRS lowers identification by an attacker who knows"
+    assert what_if_sentence(what_if()) == (
+        "Of 3 changes tried, 1 lowers what the strongest attacker who knows of the change reaches. Least is left by "
+        "everybody's mean shape in place of QRS: the strongest is then PCA+LDA on raw beats, adapted, at rank-1 62 %, "
+        "before 80 %, −18 points (−24 to −12); it costs sex 68 % → 60 %, −8 points (−12 to −3) (no conclusion for beat). "
+        "The best of 3 changes, chosen on the same people, so optimistic."
     )
-    assert "−18 points (−24 to −12)" in text
-    assert "it costs sex 68 % → 60 %" in text
-    assert "(no conclusion for beat)" in text
-    assert text.endswith("The strongest of them still reaches 62 % (PCA+LDA on raw beats, adapted).")
-    stronger = change("QRS", "mean", "identification-adapted", -0.05)
-    assert "still reaches 75 % (the released encoder, adapted)" in what_if_sentence([*what_if(), stronger])
-    unaware = [row for row in what_if() if row["attack"] == "pca-lda" or row["component"] != "QRS"]
-    assert what_if_sentence(unaware) == (
-        "None of 4 changes of one component was shown to lower identification by an attacker who knows of the change."
+    unaware = [row for row in what_if() if row["attack"] == "pca-lda"]
+    assert what_if_sentence(unaware) == "No change could be measured against attackers who know of it."
+
+
+def _both(component: str, signals: tuple[float, float], encoder: tuple[float, float]) -> list[dict[str, Any]]:
+    """One change and two adapted attackers: what each reaches before and after."""
+    cells = {"pca-lda-adapted": signals, "identification-adapted": encoder}
+    return [
+        change(component, "mean", attack, after - before, before=before, after=after, utility={})
+        for attack, (before, after) in cells.items()
+    ]
+
+
+def test_putting_off_the_weaker_attacker_does_not_win() -> None:
+    weaker = _both("QRS", (0.95, 0.95), (0.6, 0.1))
+    text = what_if_sentence([*weaker, *_both("T, common edges", (0.95, 0.75), (0.6, 0.4))])
+    assert text == (
+        "Of 2 changes tried, 1 lowers what the strongest attacker who knows of the change reaches. Least is left by "
+        "everybody's mean shape in place of T between common edges: the strongest is then PCA+LDA on raw beats, adapted, "
+        "at rank-1 75 %, before 95 %, −20 points (−26 to −14); utility was not measured. "
+        "The best of 2 changes, chosen on the same people, so optimistic."
+    )
+    assert what_if_sentence(weaker) == (
+        "No change tried here lowers what the strongest attacker reaches: of 1 change, "
+        "none has an interval of that attacker's difference that excludes 0."
+    )
+
+
+def test_the_strongest_attacker_after_a_change_need_not_be_the_strongest_before() -> None:
+    text = what_if_sentence([*_both("P", (0.9, 0.2), (0.8, 0.5)), *_both("T", (0.9, 0.6), (0.8, 0.1))])
+    assert "2 lower what" in text
+    assert (
+        "in place of P: the strongest is then the released encoder, adapted, at rank-1 50 %, before 80 %"
+        in text
+    )
+
+
+def test_a_change_that_an_attacker_was_not_measured_on_is_not_ranked() -> None:
+    half = [change("P", "mean", "pca-lda-adapted", -0.7, utility={}),
+            change("P", "mean", "identification-adapted", None)]  # fmt: skip
+    text = what_if_sentence([*half, *_both("T", (0.9, 0.6), (0.8, 0.1))])
+    assert text.startswith("Of 1 change tried, 1 lowers")
+    assert "in place of T:" in text
+
+
+def test_a_cost_that_was_not_measured_is_not_no_cost() -> None:
+    def cost(**utility: dict[str, Any]) -> str:
+        return what_if_sentence([change("P", "mean", "pca-lda-adapted", -0.5, utility=utility)])
+
+    absent = dict.fromkeys(("before", "after", "difference", "ci95"))
+    open_ = {"before": 0.5, "after": 0.5, "difference": 0.0, "ci95": [-0.1, 0.1]}
+    assert "; utility was not measured." in cost()
+    assert "; utility was not measured." in cost(sex=absent)
+    assert "; no cost was shown (no conclusion for beat, not measured for sex)." in cost(
+        sex=absent, beat=open_
     )
 
 
