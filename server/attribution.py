@@ -13,21 +13,24 @@ from server.federation import Answer, Federation
 from server.strategy import Refused
 from transecg_core.attribution.judgement import MIN_PEOPLE
 from transecg_core.attribution.site_rows import (
-    AT_SITE,
     DIGITS,
+    FROM_DATA,
     NO_ANSWER,
     NOT_ALLOWED,
     REFUSED,
+    TOOK_NO_PART,
     WITHHELD,
     Question,
     Row,
     questions,
     rows_without,
+    ruled_out,
 )
 from transecg_core.cohorts.schema import COMPONENTS
 from transecg_core.config import RunConfig
 from transecg_core.privacy.account import claimed_unit
 from transecg_core.privacy.releases import allowed
+from transecg_core.sites import applied
 
 MAX_TEXT = 40_000
 """Longest answer in characters; an honest one of all tasks and methods takes a quarter."""
@@ -103,8 +106,9 @@ def read_rows(
     Raises
     ------
     Refused
-        For a forged identity, anything but one row per question, a reason that is not on the list, a group
-        that is too small or larger than the site, and figures that are no shares, durations and their ratios.
+        For a forged identity, anything but one row per question, a reason that is not on the list or not of
+        this run, any figure beside a reason, a group that is too small or larger than the site, and figures
+        that are no shares, durations and their ratios.
     """
     facts = content.get("reply")
     if not isinstance(facts, ConfigRecord) or facts.get("site") != site:
@@ -128,6 +132,7 @@ def read_rows(
         raise Refused("it answers other questions than were asked")
     for question in asked:
         _check(by_question[question], most_people)
+    _check_reasons(by_question, applied(cfg))
     return [by_question[question] for question in asked]
 
 
@@ -145,30 +150,45 @@ def _parsed(text: object) -> list[Any]:
 
 def _check(row: Row, most_people: int | None) -> None:
     people, accuracy, reason = row["n_participants"], row["accuracy"], row["reason"]
-    most = 10**7 if most_people is None else most_people
-    if people is not None and (type(people) is not int or not MIN_PEOPLE <= people <= most):
-        raise Refused(f"its number of people is none from {MIN_PEOPLE} to {most}")
-    if (accuracy is None) != (people is None) or (people is not None and not _is_share(accuracy)):
-        raise Refused("its accuracy is none, or is one of too few people")
-    if reason is not None and not (isinstance(reason, str) and reason in AT_SITE):
-        raise Refused("its reason is not on the list")
-    if (row["components"] is None) != (reason is not None) or (reason is None and people is None):
+    if (row["components"] is None) != (reason is not None):
         raise Refused("a row has both components and a reason, or neither")
-    if reason is None:
-        _check_components(row["components"])
+    if reason is not None:
+        if people is not None or accuracy is not None:
+            raise Refused("a row without components has other figures")
+        return
+    most = 10**7 if most_people is None else most_people
+    if type(people) is not int or not MIN_PEOPLE <= people <= most:
+        raise Refused(f"its number of people is none from {MIN_PEOPLE} to {most}")
+    if not _is_share(accuracy):
+        raise Refused("its accuracy is none")
+    _check_components(row["components"])
+
+
+def _check_reasons(rows: Mapping[Question, Row], cfg: RunConfig) -> None:
+    """Refuse reasons that an honest site does not give in this run, and figures where the run allows none."""
+    if all(row["reason"] == TOOK_NO_PART for row in rows.values()):
+        return
+    for question, row in rows.items():
+        reason, ruled = row["reason"], ruled_out(question, cfg.patch, cfg.audit_split == "halves")
+        if ruled is not None and reason != ruled:
+            raise Refused(f"an answer is due to none: {ruled}")
+        if ruled is None and reason is not None and not (isinstance(reason, str) and reason in FROM_DATA):
+            raise Refused("its reason is not on the list")
 
 
 def _check_components(components: object) -> None:
     if not isinstance(components, dict) or components.keys() != set(COMPONENTS):
         raise Refused("its components are not the known ones")
-    for one in components.values():
+    for name, one in components.items():
         if not isinstance(one, dict) or one.keys() != FIGURES:
             raise Refused("a component has not the known figures")
+        if name != "undefined" and set(map(type, one.values())) == {type(None)}:
+            continue  # that of a few people, counted as ``undefined``
         if not _is_share(one["share"]) or not _is_share(one["duration"]):
             raise Refused("a share or a duration is not between 0 and 1")
         _check_ratio(one["share"], one["duration"], one["enrichment"], one["ci95"])
     for what in ("share", "duration"):
-        total = math.fsum(one[what] for one in components.values())
+        total = math.fsum(one[what] for one in components.values() if one[what] is not None)
         if abs(total - 1) > len(COMPONENTS) * ROUNDING:
             raise Refused(f"its {what}s add up to {total:.3f}")
 

@@ -20,12 +20,20 @@ from simulations.engines.base import Order
 from simulations.launcher import check, installed_app, options_of
 from transecg_core.attribution import at_site
 from transecg_core.attribution.site_rows import (
+    AT_SITE,
+    COARSE,
+    DIFFERS,
+    FROM_DATA,
     NO_ANSWER,
+    NOBODY_HELD_OUT,
     NOT_ALLOWED,
     REFUSED,
+    TOOK_NO_PART,
     WITHHELD,
     questions,
     row,
+    row_without,
+    rows_without,
 )
 from transecg_core.cohorts.schema import COMPONENTS
 from transecg_core.config import RunConfig, parse
@@ -40,7 +48,7 @@ def config(**options: object) -> RunConfig:
 
 
 def honest() -> list[dict[str, Any]]:
-    """One map, one head near chance, two questions without people."""
+    """One map, one row withheld beside it, and a head of a task on whose people everybody trained."""
     duration = (0.1, 0.08, 0.15, 0.07, 0.3, 0.25, 0.05)
     share = (0.1, 0.0, 0.45, 0.05, 0.2, 0.2, 0.0)
     components = {
@@ -49,9 +57,9 @@ def honest() -> list[dict[str, Any]]:
     }
     own, other, *rest = questions(TASKS)
     return [
-        row(own, components, None, 12, 0.75),
-        row(other, None, "near chance", 14, 0.5),
-        *(row(question, None, "too few people") for question in rest),
+        row(own, components, 12, 0.75),
+        row_without(other, DIFFERS),
+        *(row_without(question, NOBODY_HELD_OUT) for question in rest),
     ]
 
 
@@ -85,7 +93,27 @@ def without(key: str) -> list[dict[str, Any]]:
     return rows
 
 
-NEAR_CHANCE = {"reason": "near chance", "components": None}
+def reason(word: object, place: int = 1) -> list[dict[str, Any]]:
+    """A row without components, for another reason."""
+    rows = honest()
+    rows[place] |= {"reason": word}
+    return rows
+
+
+def beside_a_reason(**keys: object) -> list[dict[str, Any]]:
+    rows = honest()
+    rows[1] |= keys
+    return rows
+
+
+def trained_on() -> list[dict[str, Any]]:
+    """Figures of a person's attribute from people whom the head trained on."""
+    rows = honest()
+    rows[2] = rows[0] | {key: rows[2][key] for key in ("task", "head", "method")}
+    return rows
+
+
+SILENT = {"components": None, "n_participants": None, "accuracy": None}
 
 
 @pytest.mark.parametrize(
@@ -108,14 +136,20 @@ NEAR_CHANCE = {"reason": "near chance", "components": None}
         (sent(changed(head="shared")), "other questions"), (sent(changed(method="<script>")), "other questions"),
         (sent(changed(n_participants=9)), "people"), (sent(changed(n_participants=True)), "people"),
         (sent(changed(n_participants=12.0)), "people"), (sent(changed(n_participants=10**9)), "people"),
-        (sent(changed(n_participants=15)), "from 10 to 14"), (sent(changed(n_participants=None)), "too few people"),
+        (sent(changed(n_participants=15)), "from 10 to 14"), (sent(changed(n_participants=None)), "from 10 to 14"),
         (sent(changed(accuracy=None)), "accuracy"), (sent(changed(accuracy=1.2)), "accuracy"),
         (sent(changed(accuracy=True)), "accuracy"), (sent(changed(accuracy=math.nan)), "accuracy"),
         (sent(changed(accuracy="0.5")), "accuracy"),
         (sent(changed(reason="near chance")), "both"), (sent(changed(components=None)), "neither"),
-        (sent(changed(**NEAR_CHANCE | {"reason": "patient 7 is odd"})), "on the list"),
-        (sent(changed(**NEAR_CHANCE | {"reason": ["near chance"]})), "on the list"),
-        (sent(changed(**NEAR_CHANCE | {"reason": NO_ANSWER})), "on the list"),  # a word of the server's
+        (sent(changed(**SILENT)), "neither"), (sent(reason(None)), "neither"),
+        (sent(beside_a_reason(n_participants=12)), "other figures"), (sent(beside_a_reason(accuracy=0.5)), "other figures"),
+        (sent(beside_a_reason(n_participants=12, accuracy=0.5)), "other figures"),
+        (sent(changed(components=None, reason="near chance")), "other figures"),
+        (sent(reason("patient 7 is odd")), "on the list"), (sent(reason(["near chance"])), "on the list"),
+        (sent(reason(NO_ANSWER)), "on the list"),  # a word of the server's
+        (sent(reason(COARSE)), "on the list"), (sent(reason(NOBODY_HELD_OUT)), "on the list"),
+        (sent(reason(TOOK_NO_PART)), "on the list"),  # of some rows alone
+        (sent(reason("near chance", 2)), "held out"), (sent(trained_on()), "held out"),
         (sent(changed(components=[])), "components"), (sent(changed(components={})), "components"),
         (sent(changed(components={**honest()[0]["components"], "Q": {}})), "components"),
         (sent(component(people=[0.1])), "known figures"),
@@ -135,6 +169,30 @@ def test_a_hostile_answer_is_refused(reply: RecordDict, why: str) -> None:
     with pytest.raises(Refused, match=why) as error:
         read_rows(reply, "a", config(), most_people=14)
     assert str(error.value).isascii()
+
+
+@pytest.mark.parametrize("word", sorted(FROM_DATA))
+def test_every_reason_of_the_data_is_read(word: str) -> None:
+    assert read_rows(sent(reason(word)), "a", config()) == reason(word)
+
+
+def test_reasons_of_the_run_are_read_where_they_hold_and_no_figure_instead() -> None:
+    absent = list(rows_without(TASKS, TOOK_NO_PART))
+    for options in ({}, {"patch": 10}, {"cohort": "synthetic"}):
+        assert (
+            read_rows(sent(absent, "synth-a"), "synth-a", config(sites="synth-a,synth-b", **options))
+            == absent
+        )
+    coarse = list(rows_without(TASKS, COARSE))
+    assert read_rows(sent(coarse), "a", config(patch=10)) == coarse
+    for rows in (honest(), [honest()[0], *coarse[1:]]):
+        with pytest.raises(Refused, match="too coarse"):
+            read_rows(sent(rows), "a", config(patch=10))
+    held_out = config(cohort="synthetic", sites="synth-a,synth-b")  # halves are held out in a simulation
+    assert read_rows(sent(trained_on()[:3] + reason(DIFFERS, 3)[3:], "synth-a"), "synth-a", held_out)
+    with pytest.raises(Refused, match="on the list"):
+        read_rows(sent(honest(), "synth-a"), "synth-a", held_out)
+    assert FROM_DATA < AT_SITE
 
 
 class Federation:
@@ -186,7 +244,7 @@ def test_under_a_guarantee_no_institution_is_even_asked(unit: str) -> None:
 
 # synth-b and synth-d alone have labelled beats; 24 people, so that half of them are ten or more
 RUN = {
-    "sites": "synth-b,synth-d", "participants-per-site": "24", "tasks": "participant,beat", "patch": "10",
+    "sites": "synth-b,synth-d", "participants-per-site": "24", "tasks": "participant,beat",
     "profile": "quick", "num-server-rounds": "1", "local-steps": "60", "batch-size": "16", "learning-rate": "0.006",
 }  # fmt: skip
 
@@ -206,6 +264,7 @@ def told(monkeypatch: pytest.MonkeyPatch, out: Path, nodes: int = 2, **options: 
     return records[0].at_sites, lines
 
 
+@pytest.mark.audit
 def test_a_run_explains_at_its_sites_whoever_serves_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -213,8 +272,9 @@ def test_a_run_explains_at_its_sites_whoever_serves_them(
     assert [(row["site"], row["task"]) for row in rows] == [
         (site, task) for site in ("synth-b", "synth-d") for task in ("beat", "participant") for _ in range(2)
     ]
-    assert all(row["n_participants"] >= 10 for row in rows)
-    assert all(row["components"] for row in rows if row["head"] == "shared")
+    assert {(row["n_participants"] or 10) >= 10 for row in rows} == {True}
+    assert {row["reason"] for row in rows} <= FROM_DATA | {None}
+    assert any(row["components"] for row in rows if row["head"] == "shared")
     assert told(monkeypatch, tmp_path / "one", nodes=1)[0] == rows
 
 
@@ -229,7 +289,7 @@ def test_a_site_that_fails_at_the_last_question_is_named_and_the_run_ends_well(
         return honest_site(cfg, site, *more)
 
     monkeypatch.setattr(at_site, "explain_at_site", explain)
-    rows, lines = told(monkeypatch, tmp_path, **{"local-steps": "1", "privacy": "participant"})
+    rows, lines = told(monkeypatch, tmp_path, **{"local-steps": "1", "patch": "10", "privacy": "participant"})
     assert {row["reason"] for row in rows if row["site"] == "synth-d"} == {NO_ANSWER}
     assert NO_ANSWER not in {row["reason"] for row in rows if row["site"] == "synth-b"}
     assert any("site 'synth-d' gave none" in line and "disk on fire" in line for line in lines)
