@@ -56,36 +56,36 @@ def at_sites(report: Report) -> dict[str, Any] | None:
     silent: dict[str, dict[str, list[str]]] = {}
     for entry in ordered:
         if entry["components"] is None:
-            known = "" if entry["accuracy"] is None else f" ({figure(entry['accuracy'], 'accuracy')})"
             where = silent.setdefault(entry["reason"] or "no reason given", {}).setdefault(entry["task"], [])
-            if (site := f"{entry['site']}{known}") not in where:
-                where.append(site)
+            if entry["site"] not in where:
+                where.append(entry["site"])
     lines = [
         f"{why}: " + "; ".join(f"{task} at {', '.join(sites)}" for task, sites in where.items())
         for why, where in silent.items()
     ]
-    return {"columns": COLUMNS, "rows": [_own(entry) for entry in told], "silent": lines}
+    return {"columns": COLUMNS, "rows": [_own(report, entry) for entry in told], "silent": lines}
 
 
 def _place(task: str) -> tuple[int, str]:
     return (TASKS.index(task) if task in TASKS else len(TASKS), task)
 
 
-def _own(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _own(report: Report, entry: Mapping[str, Any]) -> dict[str, Any]:
+    over_all = report.get("attribution", {}).get(entry["task"], {}).get(entry["method"])
     return {
         "site": entry["site"], "task": entry["task"], "method": entry["method"],
         "head": "its own, never released" if entry["head"] == "own" else "the shared one",
         "n": count(entry["n_participants"]), "accuracy": figure(entry["accuracy"], "accuracy"),
-        "cells": [_enrichment(entry["components"].get(name)) for name in COLUMNS], "reason": entry["reason"] or "",
+        "cells": [_enrichment(entry["components"].get(name)) for name in COLUMNS],
+        "greyed": over_all is not None and not over_all["shown"],
     }  # fmt: skip
 
 
-def _enrichment(part: Mapping[str, Any] | None) -> dict[str, Any]:
+def _enrichment(part: Mapping[str, Any] | None) -> dict[str, str]:
     if part is None or part["enrichment"] is None:
-        return {"value": NOTHING, "ci": "", "above": False}
+        return {"value": NOTHING, "ci": ""}
     interval = part["ci95"]
     return {
         "value": f"{part['enrichment']:.1f}×",
         "ci": f"{interval[0]:.1f} to {interval[1]:.1f}" if interval else "",
-        "above": bool(interval) and interval[0] > 1,
     }

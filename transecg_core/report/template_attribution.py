@@ -62,10 +62,10 @@ BY_SITE = """
 AT_SITES = """
 {% if at_sites %}
 <h3>Explained at the sites</h3>
-<p class="quiet">Each site explained these heads on its own probes; nothing but the sums below left it. Enrichment per component, with its 95 % interval over the site's people; bold where that lies above 1.</p>
+<p class="quiet">Each site explained these heads on its own probes; nothing but the sums below left it. Enrichment per component, with its 95 % interval over the site's people. These maps are not checked for faithfulness at the site, so no row carries a claim; a row whose map of the same task and method is greyed over all sites is grey too.</p>
 {% if at_sites.rows %}<div class="scroll"><table><thead><tr><th>task</th><th>site</th><th>head</th><th>method</th><th class="n">people</th><th class="n">accuracy</th>{% for name in at_sites.columns %}<th class="n">{{ name }}</th>{% endfor %}</tr></thead><tbody>
-{% for row in at_sites.rows %}<tr><td>{{ row.task }}</td><td class="w">{{ row.site }}</td><td>{{ row.head }}</td><td>{{ row.method }}</td><td class="n">{{ row.n }}</td><td class="n">{{ row.accuracy }}</td>
-{% for cell in row.cells %}<td class="n">{% if cell.above %}<b>{{ cell.value }}</b>{% else %}{{ cell.value }}{% endif %}{% if cell.ci %}<span class="sub">{{ cell.ci }}</span>{% endif %}</td>{% endfor %}</tr>{% if row.reason %}<tr class="off"><td colspan="{{ at_sites.columns|length + 6 }}">{{ row.reason }}</td></tr>{% endif %}{% endfor %}
+{% for row in at_sites.rows %}<tr class="{{ 'off' if row.greyed }}"><td>{{ row.task }}</td><td class="w">{{ row.site }}</td><td>{{ row.head }}</td><td>{{ row.method }}{% if row.greyed %}<span class="sub">greyed over all sites</span>{% endif %}</td><td class="n">{{ row.n }}</td><td class="n">{{ row.accuracy }}</td>
+{% for cell in row.cells %}<td class="n">{{ cell.value }}{% if cell.ci %}<span class="sub">{{ cell.ci }}</span>{% endif %}</td>{% endfor %}</tr>{% endfor %}
 </tbody></table></div>{% endif %}
 {% if at_sites.silent %}<p class="quiet">{{ 'Not told' if at_sites.rows else 'Nothing could be told' }}:</p><ul class="plain quiet">{% for line in at_sites.silent %}<li>{{ line }}</li>{% endfor %}</ul>{% endif %}
 {% endif %}
@@ -76,7 +76,7 @@ FIDUCIALS = """
 <h3>ECG Unveiled: the same tasks from named features</h3>
 {% if fiducials %}
 <p class="quiet">A tree model that sees only intervals, heights and slopes between P, Q, R, S and T, explained by SHAP, beside the encoder on the same people. Where both are good and agree, the wave is in the signal and not a quirk of one model.</p>
-<div class="scroll"><table class="named"><thead><tr><th>task</th><th>where</th><th class="n">named features</th><th class="n">encoder</th><th class="n">naive guess</th><th class="n">people</th><th>share of SHAP per component</th><th>agrees with the encoder's map by</th><th>top features</th></tr></thead><tbody>
+<div class="scroll"><table class="named"><thead><tr><th>task</th><th>where</th><th class="n">named features</th><th class="n">encoder</th><th class="n">naive guess</th><th class="n">people</th><th>share of SHAP per component</th><th>agrees with the encoder's map by<span class="sub">rank correlation of 5 enrichments; chance ±0.9</span></th><th>top features</th></tr></thead><tbody>
 {% for row in fiducials %}<tr>{% if row.span %}<td class="name short" rowspan="{{ row.span }}">{{ row.task }}<span class="sub">{{ row.metric }}</span></td>{% endif %}<td class="w">{{ row.site }}</td><td class="n">{{ row.value }}{% if row.ci %}<span class="sub">{{ row.ci }}</span>{% endif %}</td><td class="n">{{ row.vit }}{% if row.vit_ci %}<span class="sub">{{ row.vit_ci }}</span>{% endif %}</td><td class="n">{{ row.majority }}</td><td class="n">{{ row.n }}</td>
 <td>{{ row.shares or '–' }}</td><td>{% for line in row.agreement %}{{ line }}{{ ', ' if not loop.last }}{% else %}–{% endfor %}</td><td class="note">{{ row.features|join(', ') or '–' }}{% if row.notes %}<span class="sub">{{ row.notes }}</span>{% endif %}</td></tr>{% endfor %}
 </tbody></table></div>

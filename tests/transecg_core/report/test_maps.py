@@ -120,21 +120,42 @@ def test_a_report_whose_maps_are_all_greyed_says_so(rich_report) -> None:
 def test_sites_that_explain_themselves(rich_report) -> None:
     rows = at_sites(rich_report)["rows"]
     assert rows[0]["head"] == "its own, never released"
-    assert [cell["above"] for cell in rows[0]["cells"]] == [False, False, True, False, False, False, False]
+    assert rows[0]["cells"][2]["value"].endswith("×")
     assert at_sites(rich_report)["silent"] == ["too few people: 6, and 10 are needed: participant at synth-d"]
     near = {
         "site": "synth-a",
         "task": "beat",
         "head": "shared",
+        "n_participants": None,
         "components": None,
         "reason": "near chance",
-        "accuracy": 0.5,
+        "accuracy": None,
     }
-    both = [near | {"method": name, "n_participants": 12} for name in ("gradient-attention", "occlusion")]
+    both = [near | {"method": name} for name in ("gradient-attention", "occlusion")]
     assert at_sites({"attribution_at_sites": both}) | {"columns": ()} == {
-        "columns": (), "rows": [], "silent": ["near chance: beat at synth-a (50 %)"]
+        "columns": (), "rows": [], "silent": ["near chance: beat at synth-a"]
     }  # fmt: skip
     assert at_sites({}) is None
+
+
+def test_what_a_site_explains_is_never_bold_and_grey_where_the_map_over_all_sites_is(rich_report) -> None:
+    rich_report |= SLOW
+    assert not any(row["greyed"] for row in at_sites(rich_report)["rows"])
+    part = _explained_at_sites(report_page(complete(rich_report)))
+    assert "not checked for faithfulness at the site" in part
+    assert "<b>" not in part
+    assert "greyed over all sites</span>" not in part
+    rich_report["attribution"]["sex"]["gradient-attention"].update(shown=False, reason=NEAR_CHANCE)
+    greyed = {row["task"]: row["greyed"] for row in at_sites(rich_report)["rows"]}
+    assert greyed == {"participant": False, "sex": True}
+    part = _explained_at_sites(report_page(complete(rich_report)))
+    assert part.count("greyed over all sites</span>") == part.count('<tr class="off">') == 1
+    del rich_report["attribution"]["sex"]  # never explained over all sites: nothing to be greyed by
+    assert not any(row["greyed"] for row in at_sites(rich_report)["rows"])
+
+
+def _explained_at_sites(html: str) -> str:
+    return html.split("<h3>Explained at the sites</h3>")[1].split("<h3>")[0]
 
 
 def test_named_features_stand_beside_the_encoder(rich_report) -> None:
