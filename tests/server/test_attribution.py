@@ -176,6 +176,16 @@ def test_every_reason_of_the_data_is_read(word: str) -> None:
     assert read_rows(sent(reason(word)), "a", config()) == reason(word)
 
 
+def test_a_component_of_a_few_people_is_folded_into_undefined_or_the_answer_refused() -> None:
+    rows = component("PQ", **dict.fromkeys(("share", "duration", "enrichment", "ci95")))
+    with pytest.raises(Refused, match=r"durations add up to 0\.920"):
+        read_rows(sent(rows), "a", config())
+    rows[0]["components"]["undefined"] |= {"duration": 0.13}
+    assert read_rows(sent(rows), "a", config()) == rows
+    with pytest.raises(Refused, match="between 0 and 1"):
+        read_rows(sent(component("undefined", **dict.fromkeys(("share", "duration")))), "a", config())
+
+
 def test_reasons_of_the_run_are_read_where_they_hold_and_no_figure_instead() -> None:
     absent = list(rows_without(TASKS, TOOK_NO_PART))
     for options in ({}, {"patch": 10}, {"cohort": "synthetic"}):
