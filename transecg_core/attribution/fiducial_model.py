@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 
 from transecg_core.attribution.fiducial_people import BEATS, Identified, identified
-from transecg_core.attribution.fiducial_shap import agreement, component_shares, top_features
+from transecg_core.attribution.fiducial_shap import (
+    FEATURE_COMPONENTS,
+    agreement,
+    chance_spread,
+    component_shares,
+    top_features,
+)
 from transecg_core.attribution.fiducial_traits import Inferred, inferred
 from transecg_core.attribution.intervals import person_means
 from transecg_core.attribution.judgement import MIN_PEOPLE
@@ -168,6 +174,16 @@ def _row(
         out["components"] = shares = component_shares(strength_F)
         out["features"] = top_features(strength_F)
         out["agreement"] = agreement(shares, maps)
-        if site == POOLED and out["agreement"] is None:
-            notes = [*notes, "no map of the encoder is shown to compare with"]
+        notes = [*notes, *_agreed(out["agreement"])] if site == POOLED else notes
     return out | {"notes": "; ".join(notes)}
+
+
+def _agreed(found: Mapping[str, float | None] | None) -> list[str]:
+    if found is None:
+        return ["no map of the encoder is shown to compare with"]
+    count, spread = len(FEATURE_COMPONENTS), f"{chance_spread():.1f}"
+    chance = f"agreement of {count} components' enrichments: random orders reach {spread}, so it is no test"
+    return [chance] + [
+        f"no agreement with {method}: an enrichment is missing, or all are alike"
+        for method, value in found.items() if value is None
+    ]  # fmt: skip

@@ -10,7 +10,10 @@ less the mean score of the training records.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping
+from functools import cache
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -114,10 +117,23 @@ def top_features(strength_F: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
+def feature_enrichments(shares: Mapping[str, float]) -> dict[str, float]:
+    """Return component -> share of the strength / share of the features: 1 everywhere if all are as strong.
+
+    Shares alone count features: a forest that knows nothing gives QRS, with 13 of 34, the most.
+    """
+    count = Counter(feature.component for feature in FIDUCIALS)
+    return {name: shares[name] * len(FIDUCIALS) / count[name] for name in FEATURE_COMPONENTS}
+
+
 def agreement(
     shares: Mapping[str, float], maps: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, float | None] | None:
     """Return method -> Spearman's correlation over components between two explanations; None without a map.
+
+    Enrichments are compared, a map's per sample and the trees' per feature. Shares would agree about
+    nothing: the components with the most features are also among the longest. Five components carry no
+    test (`chance_spread`).
 
     Parameters
     ----------
@@ -125,15 +141,24 @@ def agreement(
         From `component_shares`.
     maps
         Method -> a row of the report's ``attribution`` for the same task. Only methods that may carry a
-        claim and whose map is shown are compared; with five components the steps are coarse.
+        claim and whose map is shown are compared; None where an enrichment is missing or all are alike.
     """
+    own = feature_enrichments(shares)
     out: dict[str, float | None] = {}
     for method in CLAIM_METHODS:
         row = maps.get(method)
         if row is None or not row["shown"]:
             continue
-        other = [row["components"][name]["share"] for name in FEATURE_COMPONENTS]
-        own = [shares[name] for name in FEATURE_COMPONENTS]
-        known = np.ptp(other) > 0 and np.ptp(own) > 0
-        out[method] = float(spearmanr(own, other).statistic) if known else None
+        other = [row["components"][name]["enrichment"] for name in FEATURE_COMPONENTS]
+        known = None not in other and np.ptp(other) > 0 and np.ptp(list(own.values())) > 0
+        out[method] = float(spearmanr(list(own.values()), other).statistic) if known else None
     return out or None
+
+
+@cache
+def chance_spread(items: int = len(FEATURE_COMPONENTS)) -> float:
+    """Return the 95th percentile of the absolute Spearman correlation of random orders, over all orders."""
+    rank = np.arange(items)
+    squared = np.array([np.square(rank - order).sum() for order in permutations(rank)])
+    size = np.abs(1 - 6 * squared / (items * (items**2 - 1)))
+    return float(np.quantile(size, 0.95, method="inverted_cdf"))

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from transecg_core.attribution.fiducial_people import grown
 from transecg_core.attribution.fiducial_shap import (
     FEATURE_COMPONENTS,
     TOP,
     agreement,
+    chance_spread,
     component_shares,
+    feature_enrichments,
     own_class_shap,
     top_features,
 )
 from transecg_core.cohorts.schema import COMPONENTS
+from transecg_core.report.template_attribution import FIDUCIALS as FIDUCIAL_SECTION
 from transecg_core.signals.fiducials import FEATURE_NAMES, FIDUCIALS
 
 T_HEIGHT = FEATURE_NAMES.index("T height")
@@ -82,11 +86,17 @@ def test_the_strongest_features_come_first_and_name_unit_and_component() -> None
 
 def drawn_map(values: tuple[float, ...], shown: bool = True) -> dict[str, object]:
     shares = dict(zip(FEATURE_COMPONENTS, values, strict=True)) | {"TP": 0.9, "undefined": 0.0}
-    return {"shown": shown, "components": {name: {"share": value} for name, value in shares.items()}}
+    return {"shown": shown, "components": {name: {"enrichment": value} for name, value in shares.items()}}
+
+
+def strength(*per_feature: float) -> np.ndarray:
+    """Every feature as strong as its component says."""
+    of = dict(zip(FEATURE_COMPONENTS, per_feature, strict=True))
+    return np.array([of[feature.component] for feature in FIDUCIALS])
 
 
 def test_agreement_compares_shown_maps_of_methods_that_may_carry_a_claim_and_no_others() -> None:
-    shares = dict(zip(FEATURE_COMPONENTS, (0.1, 0.2, 0.3, 0.15, 0.25), strict=True))
+    shares = component_shares(strength(0.1, 0.2, 0.3, 0.15, 0.25))
     same, reverse = (1.0, 3.0, 5.0, 2.0, 4.0), (5.0, 3.0, 1.0, 4.0, 2.0)
     maps = {
         "gradient-attention": drawn_map(same),
@@ -100,3 +110,34 @@ def test_agreement_compares_shown_maps_of_methods_that_may_carry_a_claim_and_no_
         "gradient-attention": pytest.approx(1.0), "occlusion": pytest.approx(-1.0), "component-occlusion": None,
     }  # fmt: skip
     assert agreement(shares, {"rollout": drawn_map(same)}) is None
+    lacks = drawn_map((1.0, 3.0, None, 2.0, 4.0))  # no window has an ST segment
+    assert agreement(shares, {"occlusion": lacks}) == {"occlusion": None}
+
+
+def test_enrichment_is_one_where_every_feature_is_as_strong() -> None:
+    found = feature_enrichments(component_shares(strength(1, 1, 1, 1, 1)))
+    assert found == {name: pytest.approx(1.0) for name in FEATURE_COMPONENTS}
+    twice = feature_enrichments(component_shares(strength(1, 2, 1, 1, 1)))
+    assert max(twice, key=lambda name: twice[name]) == FEATURE_COMPONENTS[1]
+
+
+def test_explanations_that_know_nothing_agree_about_nothing() -> None:
+    rng = np.random.default_rng(0)
+    duration = {"P": 0.12, "PQ": 0.06, "QRS": 0.12, "ST": 0.11, "T": 0.2}
+    enriched, by_share = [], []
+    for _ in range(300):
+        shares = component_shares(rng.exponential(size=len(FIDUCIALS)))
+        per_sample = {name: rng.lognormal(0, 0.1) for name in duration}
+        row = {"shown": True, "components": {n: {"enrichment": v} for n, v in per_sample.items()}}
+        enriched.append(agreement(shares, {"occlusion": row})["occlusion"])
+        drawn = [(shares[n], per_sample[n] * duration[n]) for n in FEATURE_COMPONENTS]
+        by_share.append(spearmanr(*zip(*drawn, strict=True)).statistic)
+    assert abs(np.mean(enriched)) < 0.1  # three standard errors of a mean of 300 are 0.09
+    assert np.mean(by_share) > 0.3  # what shares would say: components with many features last long
+    beyond = np.abs(enriched) - chance_spread()
+    assert np.mean(beyond > 1e-6) < 0.05 < np.mean(beyond > -1e-6)
+
+
+def test_the_chance_spread_is_that_of_all_orders_and_the_page_says_it() -> None:
+    assert [chance_spread(items) for items in (3, 4, 5)] == pytest.approx([1.0, 1.0, 0.9])
+    assert f"{len(FEATURE_COMPONENTS)} enrichments; chance ±{chance_spread():.1f}" in FIDUCIAL_SECTION
