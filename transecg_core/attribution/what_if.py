@@ -6,13 +6,16 @@ whose they are, each in two ways:
 - ``pca-lda``, who needs the signals alone, and ``identification``, who has the released encoder. They hold
   identified recordings from another time, *unchanged*, and know nothing of the change.
 - The same, *adapted*: such changes can't be kept secret, since one look at the shared windows shows them.
-  They make the change on everything they hold, and ``pca-lda`` is fitted on other people's windows so
-  changed. Against ``swap`` they put the mean where it was: what is somebody else's is of no use to them.
+  They make the change on everything they hold. ``pca-lda`` is then fitted on other people's windows so
+  changed; ``identification`` embeds changed windows with the released encoder as it is and refits nothing,
+  so whoever trains an encoder on them may reach more. Against ``swap`` they put the mean where it was: what
+  is somebody else's is of no use to them.
 
 The adapted figure is what a data owner can rely on; the other one is what hiding the change would be worth.
 A component's own edges are its person's too: delineation follows the shape, and what it leaves outside
 stays. With identity planted in one wave alone, replacing that wave between its own edges leaves the adapted
-signal attacker far above guessing; between common edges hardly (a test holds this).
+signal attacker far above guessing, and a neighbour may seem to carry more; between common edges it falls to
+little more than guessing (tests hold both). So components are compared between common edges only.
 
 Everybody asked about counts, trained on or not: shared signals give away either.
 Differences are paired by person.
@@ -29,19 +32,18 @@ import numpy as np
 
 from transecg_core.attribution.deidentify import How, Shapes, changed, flat, public_shape
 from transecg_core.attribution.what_if_case import WINDOWS, SharedCase, shared_case
+from transecg_core.attribution.what_if_paired import paired
 from transecg_core.attribution.what_if_utility import Guesses, Usefulness
 from transecg_core.cohorts.schema import COMPONENT_CODE
 from transecg_core.risk.attacks.attack import Attack
 from transecg_core.risk.attacks.identification import IDENTIFICATION
 from transecg_core.risk.attacks.pca_lda import PCA_LDA, fitted_once
 from transecg_core.risk.context import AuditContext
-from transecg_core.risk.estimate import Estimate, difference, percentile, resamples
 from transecg_core.risk.figures import value
 from transecg_core.risk.linkage import run_linkage
 from transecg_core.risk.problems import Outcome
 from transecg_core.risk.protocols import LEAKY
 from transecg_core.risk.rows import NotMeasurable
-from transecg_core.risk.verification import Verification, eer
 from transecg_core.seeds import seed_for
 
 TESTED: tuple[str, ...] = ("P", "PQ", "QRS", "ST", "T")
@@ -90,33 +92,49 @@ class Change:
 def what_if(ctx: AuditContext) -> list[dict[str, Any]]:
     """Return the report's ``what_if``: one row per component, change, attack and metric.
 
-    Every component is replaced by the mean. The one whose replacement costs the adapted signal attacker
-    most is also flattened, swapped, and replaced between edges that are the same for everybody at a site;
-    and everything but the QRS complex is flattened. What can't be
-    measured is a row of None with its reason.
+    Every component is replaced by the mean, between edges that are the same for everybody at a site. Where one
+    is shown to cost the adapted signal attacker, the costliest is also flattened and swapped, and everything
+    but the QRS complex is flattened. What can't be measured is a row of None with its reason.
     """
+    means = [Change(component, "mean", common=True) for component in TESTED]
     try:
         bench = Bench(ctx, shared_case(ctx))
     except NotMeasurable as reason:
-        return [_blank(Change(component, "mean"), str(reason)) for component in TESTED]
-    out = [row for component in TESTED for row in bench.rows(Change(component, "mean"))]
+        return [_blank(change, str(reason)) for change in means]
+    out = [row for change in means for row in bench.rows(change)]
     leading = _leading(out)
-    more = []
-    if leading is not None:
-        more = [Change(leading, "flat"), Change(leading, "swap"), Change(leading, "mean", common=True)]
-    return out + [row for change in (*more, Change(ALL_BUT_QRS, "flat")) for row in bench.rows(change)]
+    if leading is None:
+        return [row | {"notes": f"{row['notes']}; {_NONE_LEADS}"} for row in out]
+    more = (replace(leading, how="flat"), replace(leading, how="swap"), Change(ALL_BUT_QRS, "flat"))
+    return out + [row for change in more for row in bench.rows(change)]
 
 
-def _leading(rows: list[dict[str, Any]]) -> str | None:
-    """Return the component whose replacement by the mean lowers the adapted signal attack's rank-1 most."""
-    fall = {
-        row["component"]: row["difference"]
+def _leading(rows: list[dict[str, Any]]) -> Change | None:
+    """Return the change by the mean that lowers the adapted signal attack's rank-1 most, if shown to lower it.
+
+    Parameters
+    ----------
+    rows
+        Of components replaced between common edges. Between its own ones the component that holds who somebody
+        is may keep it, and a neighbour win.
+    """
+    found = [
+        row
         for row in rows
         if row["attack"] == PCA_LDA.name + ADAPTED
         and row["metric"] == METRICS[0]
         and row["difference"] is not None
-    }
-    return min(fall, key=lambda component: fall[component], default=None)
+    ]
+    best = min(found, key=lambda row: row["difference"], default=None)
+    if best is None or best["ci95"][1] >= 0:
+        return None
+    return Change(best["component"].removesuffix(COMMON), "mean", common=True)
+
+
+_NONE_LEADS = (
+    "no component leads: replacing the costliest is not shown to lower what the adapted "
+    "signal attacker reaches, so nothing was flattened or swapped"
+)
 
 
 class Bench:
@@ -199,7 +217,7 @@ class Bench:
             reason = before if isinstance(before, str) else after
             return row | {"notes": f"not measurable: {reason}"}
         seed = seed_for(self._ctx.seed, "what-if", change.name, change.how, name, metric)
-        found = _difference(before, after, metric, self._ctx.bootstrap, np.random.default_rng(seed))
+        found = paired(before, after, metric, self._ctx.bootstrap, np.random.default_rng(seed))
         everybody = np.ones(found.n, dtype=bool)
         first, second = (value(outcome, everybody, metric) for outcome in (before, after))
         if first is None or second is None:
@@ -210,7 +228,7 @@ class Bench:
             "difference": found.value,
             "ci95": list(found.ci95),
             "n_participants": found.n,
-            "notes": "; ".join([_KNOWS[adapted], *notes]),
+            "notes": "; ".join([_KNOWS.get(name, _UNAWARE), *notes]),
         }
 
     def _notes(self, reached_M: np.ndarray) -> list[str]:
@@ -228,9 +246,13 @@ class Bench:
         ]
 
 
+_UNAWARE = "the attacker holds unchanged recordings and knows nothing of the change"
 _KNOWS = {
-    False: "the attacker holds unchanged recordings and knows nothing of the change",
-    True: "the attacker makes the change on everything it holds",
+    PCA_LDA.name
+    + ADAPTED: "the attacker makes the change on everything it holds, and fits its projection on that",
+    IDENTIFICATION.name + ADAPTED: (
+        "the attacker makes the change on everything it holds and embeds it again; nothing is refitted"
+    ),
 }
 
 _PUT: Mapping[How, str] = {
@@ -245,29 +267,6 @@ def _known(change: Change, count: int) -> Shapes:
     if change.how == "flat":
         return flat(count)
     return public_shape(COMPONENT_CODE[change.component]).of(np.zeros(count, dtype=np.int64))
-
-
-def _difference(
-    before: Outcome, after: Outcome, metric: str, bootstrap: int, rng: np.random.Generator
-) -> Estimate:
-    """Return after minus before, paired by person, with its interval over people."""
-    if metric == "EER":
-        return _eer_difference(before.rates, after.rates, bootstrap, rng)
-    return difference(after.rank1_P - before.rank1_P, bootstrap, rng)
-
-
-def _eer_difference(
-    before: Verification, after: Verification, bootstrap: int, rng: np.random.Generator
-) -> Estimate:
-    """Return the difference of two EERs of the same people; every resample draws the same people for both."""
-    n = len(before.frr_PT)
-    weight_BP = np.concatenate([np.ones((1, n)), resamples(n, bootstrap, rng)])
-    draws = eer(*after.curves(weight_BP)) - eer(*before.curves(weight_BP))
-    low, high = percentile(draws[1:])
-    if high - low < 1e-12:  # as `difference` where all people agree
-        slack = 1 - 0.05 ** (1 / n)
-        low, high = max(-1.0, draws[0] - slack), min(1.0, draws[0] + slack)
-    return Estimate(float(draws[0]), (min(low, float(draws[0])), max(high, float(draws[0]))), n)
 
 
 def _blank(change: Change, reason: str) -> dict[str, Any]:

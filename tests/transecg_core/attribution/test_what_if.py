@@ -17,6 +17,7 @@ from transecg_core.attribution.what_if import ADAPTED, ALL_BUT_QRS, COMMON, TEST
 from transecg_core.attribution.what_if_case import shared_case
 from transecg_core.cohorts.schema import COMPONENT_CODE, UNKNOWN
 from transecg_core.cohorts.synthetic import Plant, open_site
+from transecg_core.report.what_if_words import what_if_sentence
 from transecg_core.risk.context import AuditContext, AuditSite
 from transecg_core.signals.schema import WINDOW, RecordInfo, Windows
 from transecg_core.signals.windows import build_windows
@@ -212,13 +213,26 @@ def whole() -> list[dict]:
 def test_every_component_is_tried_and_what_leads_is_also_flattened_and_swapped(whole):
     tried = list(dict.fromkeys((row["component"], row["change"]) for row in whole))
     assert tried == [
-        *((name, "mean") for name in TESTED),
-        ("T", "flat"),
-        ("T", "swap"),
-        ("T" + COMMON, "mean"),
+        *((name + COMMON, "mean") for name in TESTED),
+        ("T" + COMMON, "flat"),
+        ("T" + COMMON, "swap"),
         (ALL_BUT_QRS, "flat"),
     ]
     assert len(whole) == 8 * len(tried)
+
+
+def test_nothing_leads_where_no_loss_is_shown():
+    rows = what_if(_context(Recipe("none", people=6)))
+    assert {(row["component"], row["change"]) for row in rows} == {(name + COMMON, "mean") for name in TESTED}
+    assert all("no component leads" in row["notes"] for row in rows)
+
+
+def test_notes_say_who_refits(whole):
+    said = {row["attack"]: row["notes"] for row in whole}
+    assert "embeds it again; nothing is refitted" in said["identification" + ADAPTED]
+    assert "fits its projection on that" in said["pca-lda" + ADAPTED]
+    assert all("knows nothing of the change" in said[name] for name in ("identification", "pca-lda"))
+    assert not any("no component leads" in row["notes"] for row in whole)
 
 
 def test_rows_are_what_the_report_takes(whole):
@@ -227,7 +241,7 @@ def test_rows_are_what_the_report_takes(whole):
 
 
 def test_the_same_run_gives_the_same_figures_whatever_was_tried_before(whole):
-    again = list(_rows(_context(Recipe("T", people=6)), Change("T", "swap")).values())
+    again = list(_rows(_context(Recipe("T", people=6)), Change("T", "swap", common=True)).values())
     assert json.dumps(again) == json.dumps([row for row in whole if row["change"] == "swap"])
 
 
@@ -266,7 +280,7 @@ def _without_gallery(site: AuditSite) -> AuditSite:
 )
 def test_what_cannot_be_asked_says_why(ctx, reason):
     rows = what_if(ctx)
-    assert [row["component"] for row in rows] == list(TESTED)
+    assert [row["component"] for row in rows] == [name + COMMON for name in TESTED]
     assert all(row["before"] is None and reason in row["notes"] for row in rows)
 
 
@@ -309,6 +323,24 @@ def test_in_a_planted_cohort_only_replacing_the_planted_component_ends_identific
     assert all(row["after"] > row["before"] - 0.15 for row in rest)
     # Between its own edges, which follow the shape, more of who it is stays.
     assert rows[carrier, "mean", name, "rank-1"]["after"] > found[carrier]["after"] + 0.15
+
+
+@pytest.mark.audit
+@pytest.mark.parametrize("carrier", ["P", "QRS"])
+def test_the_planted_component_leads_and_the_sentence_names_it(carrier):
+    # Between own edges a neighbour of P led (PQ), and the sentence blamed a bystander.
+    rows = what_if(_planted(Plant(carrier, strength_mv=0.1)))
+    assert {row["component"] for row in rows if row["change"] == "swap"} == {carrier + COMMON}
+    after = {
+        row["component"]: row["after"]
+        for row in rows
+        if (row["change"], row["attack"], row["metric"]) == ("mean", "pca-lda" + ADAPTED, "rank-1")
+    }
+    assert after[carrier + COMMON] < 0.25
+    assert min(value for name, value in after.items() if name != carrier + COMMON) > 0.4
+    # "All but QRS" takes P away as well, and more.
+    single = [row for row in rows if row["component"] != ALL_BUT_QRS]
+    assert f"in place of {carrier} between common edges" in what_if_sentence(single)
 
 
 @pytest.mark.audit
