@@ -22,8 +22,8 @@ from transecg_core.attribution.competence import Competence, class_competence, i
 from transecg_core.attribution.components import summarise
 from transecg_core.attribution.gains import Gain, gains
 from transecg_core.attribution.group import PERSON_TASKS, Group, explain
-from transecg_core.attribution.intervals import mean_over_people
-from transecg_core.attribution.judgement import MIN_PEOPLE, judge, leader
+from transecg_core.attribution.intervals import Estimate, mean_over_people
+from transecg_core.attribution.judgement import MIN_PEOPLE, judge, leader, passes
 from transecg_core.attribution.knockout import FILLS
 from transecg_core.attribution.methods import METHODS
 from transecg_core.attribution.retrained import over_seeds, permuted_correlations
@@ -167,11 +167,12 @@ def _entry(
     person_B = cohort.person_B[rows_B]
     seed = seed_for(ctx.seed, "attribution", "people", task)
     components = summarise(map_BL[rows_B], cohort.component_BL[rows_B], person_B, ctx.bootstrap, seed)
-    faithful, shifted = (
-        mean_over_people(gain_B[judged_B], cohort.person_B[judged_B], ctx.bootstrap, seed)
-        for gain_B in (gain.random_B, gain.shifted_B)
-    )
-    shown, reason = judge(method, len(np.unique(cohort.person_B[judged_B])), competence, faithful, shifted)
+    faithful, shifted = _gained(ctx, group, task, gain, judged_B)
+    control = evidence.gain["random"][task]
+    known_B = asked_B & np.isfinite(control.shifted_B + control.random_B)
+    control_passes = bool(known_B.any()) and passes(*_gained(ctx, group, task, control, known_B))
+    people = len(np.unique(cohort.person_B[judged_B]))
+    shown, reason = judge(method, people, competence, faithful, shifted, control_passes)
     if not components:
         shown, reason = False, "the map has no relevance in favour of the target"
     asked = int(asked_B.sum())
@@ -187,6 +188,18 @@ def _entry(
         "shown": shown,
         "reason": reason,
     }
+
+
+def _gained(
+    ctx: AuditContext, group: Group, task: str, gain: Gain, rows_B: np.ndarray
+) -> tuple[Estimate, Estimate]:
+    """Return the gain over random orders and over the map moved in time, on these windows."""
+    person_B, seed = group.cohort.person_B[rows_B], seed_for(ctx.seed, "attribution", "people", task)
+    random, shifted = (
+        mean_over_people(gain_B[rows_B], person_B, ctx.bootstrap, seed)
+        for gain_B in (gain.random_B, gain.shifted_B)
+    )
+    return random, shifted
 
 
 def _checks(

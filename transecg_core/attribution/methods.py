@@ -32,3 +32,6 @@ CLAIM_METHODS: tuple[str, ...] = tuple(method for family in FAMILIES.values() fo
 
 SIGNED: frozenset[str] = frozenset({"integrated-gradients", "occlusion", "component-occlusion"})
 """Methods whose negative relevance speaks against the target; the others have none."""
+
+CLAIM_PATCH = 5
+"""Samples per token of a model whose components may be named: wider tokens straddle PQ and QRS (`resolution`)."""

@@ -24,8 +24,8 @@ def over_seeds(ctx: AuditContext, group: Group) -> dict[str, dict[str, Any]]:
     """Return method -> task -> the report's ``seeds``: whether each audit model puts the same component first.
 
     The audit models have other starts, other batches and other halves of the people than the released one, so
-    this is more than a change of seed. What is first is compared with the released model's map of the same
-    windows. Empty where the run has no audit models.
+    this is more than a change of seed. Their maps are of some windows only; what they must put first is what
+    the released model's map of all windows does. Empty where the run has no audit models.
     """
     if ctx.audit_models is None or not len(group.cohort):
         return {}
@@ -43,7 +43,7 @@ def over_seeds(ctx: AuditContext, group: Group) -> dict[str, dict[str, Any]]:
             for method, map_BL in by_method.items():
                 found[method][task].append(_enrichment(group, task, map_BL, few))
     return {
-        method: {task: _summary(group, task, method, few, rows) for task, rows in by_task.items() if rows}
+        method: {task: _summary(group, task, method, rows) for task, rows in by_task.items() if rows}
         for method, by_task in found.items()
     }
 
@@ -54,8 +54,8 @@ def _enrichment(group: Group, task: str, map_BL: np.ndarray, few: np.ndarray) ->
     return mean_enrichment(map_BL[known], group.cohort.component_BL[rows], group.cohort.person_B[rows])
 
 
-def _summary(group: Group, task: str, method: str, few: np.ndarray, rows: list[np.ndarray]) -> dict[str, Any]:
-    own_K = _enrichment(group, task, group.maps[task][method][few], few)
+def _summary(group: Group, task: str, method: str, rows: list[np.ndarray]) -> dict[str, Any]:
+    own_K = _enrichment(group, task, group.maps[task][method], np.arange(len(group.cohort)))
     parts = {n: {"enrichment": v if np.isfinite(v) else None} for n, v in zip(COMPONENTS, own_K, strict=True)}
     enrichment_DK = np.stack(rows)
     return {

@@ -1,11 +1,11 @@
-"""Which component carries a task, said only where the maps and the task's own score allow it."""
+"""On which components the model relies for a task, said only where the maps and the task's own score allow it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from transecg_core.attribution.judgement import claim
+from transecg_core.attribution.claim import claim
 from transecg_core.report.useful import generalises
 
 NOT_SCORED = "participant"
@@ -15,9 +15,10 @@ MAX_REASON = 400
 
 
 class Named(NamedTuple):
-    """The component that may be named for a task, or None, and the evidence or what stands against it."""
+    """What may be said of a task, as in `transecg_core.attribution.claim.Claim`, and whether the model does it."""
 
     component: str | None
+    components: tuple[str, ...]
     why: str
     learned: bool
 
@@ -27,12 +28,31 @@ def named(report: Mapping[str, Any], task: str) -> Named:
 
     A map of a task that the model does not do says nothing about the task: it must first beat
     the majority guess on people never trained on. The rest is
-    `transecg_core.attribution.judgement.claim`.
+    `transecg_core.attribution.claim.claim`, at the patch of the run's configuration.
     """
     if task != NOT_SCORED and not generalises(report, task):
-        return Named(None, NOT_SHOWN, False)
-    component, why = claim(report["attribution"][task])
-    return Named(component, why if len(why) <= MAX_REASON else why[: MAX_REASON - 1] + "…", True)
+        return Named(None, (), NOT_SHOWN, False)
+    component, components, why = claim(report["attribution"][task], report["manifest"]["config"].get("patch"))
+    if not components and len(why) > MAX_REASON:
+        why = why[: MAX_REASON - 1] + "…"
+    return Named(component, components, why, True)
+
+
+def relies(found: Named) -> str:
+    """Return the claim in words, without the tasks: limited to this model and to its one training run."""
+    several = len(found.components) > 1
+    said = (
+        f"relies on {_listed(found.components)} more than {'their' if several else 'its'} duration explains"
+    )
+    if found.component is not None:
+        said += f", on {found.component} most" if several else ""
+    else:
+        said += " (on which most can't be told)" if several else " (whether on it most can't be told)"
+    return f"this model {said}, in this one training run"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def carried(report: Mapping[str, Any], quick: bool) -> list[str]:
@@ -45,17 +65,17 @@ def carried(report: Mapping[str, Any], quick: bool) -> list[str]:
     unlearned = []
     for task in sorted(attribution):
         found = named(report, task)
-        if found.component is not None:
-            told.setdefault(found.component, []).append(f"{task} ({found.why})")
+        if found.components:
+            told.setdefault(relies(found), []).append(f"{task} ({found.why})")
         elif found.learned:
             silent.setdefault(found.why, []).append(task)
         else:
             unlearned.append(task)
-    out = [
-        f"{component} carries more than its duration explains, in this one training run, for {', '.join(tasks)}."
-        for component, tasks in sorted(told.items())
+    out = [f"{said[0].upper()}{said[1:]}, for {', '.join(tasks)}." for said, tasks in sorted(told.items())]
+    out += [
+        f"No conclusion on which component this model relies on for {', '.join(t)}: {why}."
+        for why, t in silent.items()
     ]
-    out += [f"No conclusion on which component carries {', '.join(t)}: {why}." for why, t in silent.items()]
     if unlearned:
         out.append(f"No conclusion for {', '.join(unlearned)}: {NOT_SHOWN}.")
     return out

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from transecg_core.attribution.methods import CLAIM_METHODS
-from transecg_core.report.carried import Named, named
+from transecg_core.report.carried import Named, named, relies
 from transecg_core.report.methods import BESIDE, in_order
 from transecg_core.report.numbers import NOTHING, figure
 
@@ -44,9 +44,9 @@ def conclusion(report: Report, task: str, quick: bool) -> str:
     if quick:
         return "no conclusion (profile quick)"
     found: Named = named(report, task)
-    if found.component is None:
+    if not found.components:
         return f"no component may be named: {found.why}"
-    return f"{found.component} carries more than its duration explains ({found.why})"
+    return f"{relies(found)} ({found.why})"
 
 
 def no_map(methods: Mapping[str, Entry]) -> str | None:

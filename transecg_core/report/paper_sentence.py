@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from transecg_core.report.carried import named
+from transecg_core.report.carried import named, relies
 from transecg_core.report.numbers import figure
 
 SAID = (
@@ -64,12 +64,12 @@ def _judged(entry: Mapping[str, Any], task: str) -> str:
         return f"That map fails ({why}): it may not be said that this part of the beat contributed to {task}."
     return (
         "That map passes its tests, but one encoder has one attention map for every task: it may be said that "
-        f"the model attends there, not that {task} is read there."
+        f"this model attends there in this run, not that {task} is read there."
     )
 
 
 def _instead(report: Mapping[str, Any], task: str) -> str:
     found = named(report, task)
-    if found.component is None:
+    if not found.components:
         return f"Nor may another component be named for {task}: {found.why}."
-    return f"May be said: {found.component} carries more than its duration explains for {task}."
+    return f"May be said: {relies(found)}, for {task} ({found.why})."

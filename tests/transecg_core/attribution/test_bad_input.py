@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from transecg_core.attribution import METHODS, attribute, attribution_by_site, example_beat, explain
-from transecg_core.attribution.judgement import claim
+from transecg_core.attribution.claim import claim
 from transecg_core.cohorts.schema import COMPONENT_CODE
 from transecg_core.model.heads import new_site_model
 from transecg_core.risk.context import AuditContext
@@ -52,7 +52,7 @@ def test_without_p_waves_p_has_no_figure_and_the_rest_stands(toy):
     for row in rows.values():
         assert row["components"]["P"] == {"share": 0.0, "duration": 0.0, "enrichment": None, "ci95": None}
         assert "P" not in (row["stability"]["jitter"] or {})
-    assert claim(rows)[0] == "QRS"
+    assert claim(rows, 5).component == "QRS"
 
 
 def test_failed_delineation_grows_undefined_and_is_shown(toy):
@@ -78,7 +78,7 @@ def test_no_delineation_at_all_names_no_component(toy):
     assert occlusion["knockout_agreement"] is None
     assert not rows["component-occlusion"]["shown"]
     assert "the map has no relevance in favour of the target" in rows["component-occlusion"]["reason"]
-    assert claim(rows)[0] is None
+    assert claim(rows, 5).component is None
 
 
 def test_inverted_and_paced_beats_are_explained_like_any(toy):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from transecg_core.report.carried import carried, named
+from transecg_core.report.carried import carried, named, relies
 from transecg_core.report.paper_sentence import paper_sentence
 
 
@@ -20,7 +20,9 @@ def test_both_families_must_speak(rich_report) -> None:
     drop_family(rich_report, "sex", "occlusion", "component-occlusion")
     assert named(rich_report, "sex").component is None
     text = " ".join(carried(rich_report, False))
-    assert "No conclusion on which component carries sex: no perturbation map is shown." in text
+    assert (
+        "No conclusion on which component this model relies on for sex: no perturbation map is shown." in text
+    )
 
 
 def test_unmeasured_stability_names_nothing(rich_report) -> None:
@@ -33,6 +35,45 @@ def test_a_task_that_the_model_does_not_do_names_nothing(rich_report) -> None:
     rich_report["attribution"]["age"] = rich_report["attribution"]["sex"]
     assert named(rich_report, "age").component is None
     assert not named(rich_report, "age").learned
+
+
+def test_a_run_with_wide_patches_names_nothing(rich_report) -> None:
+    rich_report["manifest"]["config"]["patch"] = 10
+    assert named(rich_report, "sex").why == "component claims need patch=5"
+    assert "duration explains" not in " ".join(carried(rich_report, False))
+
+
+def test_the_limits_of_a_claim_are_never_cut_off(rich_report) -> None:
+    maps = rich_report["attribution"]["sex"]
+    for entry in maps.values():
+        entry |= dict.fromkeys(("randomised_correlation", "permuted_correlation", "knockout_agreement"))
+    maps["component-occlusion"]["stability"]["fills"] = None
+    why = named(rich_report, "sex").why
+    assert len(why) > 300
+    assert why.endswith("not checked over training seeds; not checked with fill people, mean")
+
+
+@pytest.mark.parametrize(
+    ("lift", "narrow", "words"),
+    [
+        (1.0, 0.2, "relies on T more than its duration explains, in this"),
+        (1.5, 0.2, "relies on T and QRS more than their duration explains, on T most, in this"),
+        (
+            1.9,
+            0.2,
+            "relies on T and QRS more than their duration explains (on which most can't be told), in this",
+        ),
+        (1.9, 2.0, "relies on T more than its duration explains (whether on it most can't be told), in this"),
+    ],
+)
+def test_how_many_are_named_and_whether_one_is_first(rich_report, lift, narrow, words) -> None:
+    for entry in rich_report["attribution"]["sex"].values():
+        parts = entry["components"]
+        for name in parts:
+            parts[name].update(enrichment=0.5, ci95=[0.3, 0.7])
+        parts["QRS"].update(enrichment=lift, ci95=[lift - narrow, lift + narrow])
+        parts["T"].update(enrichment=2.0, ci95=[1.8, 2.2])
+    assert words in relies(named(rich_report, "sex"))
 
 
 def sentence(report: dict[str, Any]) -> str:
@@ -49,7 +90,10 @@ def test_a_raw_map_that_fails_bears_nothing_out(rich_report) -> None:
     )
     assert "0.64 times its part of the time, 0.50 to 0.80" in text
     assert "That map fails (no better than random): it may not be said" in text
-    assert "May be said: T carries more than its duration explains for sex." in text
+    assert (
+        "May be said: this model relies on T more than its duration explains, in this one training run, for sex (by"
+        in text
+    )
     assert "Nor may another component be named for age" in text
 
 
@@ -65,7 +109,7 @@ def test_a_raw_map_that_passes_is_still_no_claim_about_the_task(rich_report) -> 
     rich_report["attribution"]["sex"]["cls-attention"]["shown"] = True
     text = sentence(rich_report)
     assert "one attention map for every task" in text
-    assert "the model attends there, not that sex is read there" in text
+    assert "this model attends there in this run, not that sex is read there" in text
 
 
 @pytest.mark.parametrize("tasks", [(), ("participant",)])

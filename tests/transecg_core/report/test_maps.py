@@ -52,7 +52,9 @@ def test_claim_methods_come_first_and_random_is_last(rich_report) -> None:
     block = map_tasks(rich_report, ["sex"])[0]
     assert [row["method"] for row in block["rows"]] == [*METHOD_ORDER, "random"]
     assert [row["verdict"] for row in block["rows"]] == ["counts towards a claim"] * 4 + ["greyed"] * 3
-    assert block["said"].startswith("T carries more than its duration explains")
+    assert block["said"].startswith(
+        "this model relies on T more than its duration explains, in this one training run (by "
+    )
     row = block["rows"][2]
     assert (row["shifted"], row["knockout"], row["jitter"], row["permuted"]) == ("0.05", "0.71", "93 %", "–")
     assert row["fills"] == "T first whatever is filled in"
@@ -91,10 +93,10 @@ def test_the_judge_begins_a_maps_own_failing_as_the_page_expects() -> None:
     bad, good = Estimate(-0.1, -0.2, 0.0), Estimate(0.2, 0.1, 0.3)
     able, unable = Competence(True, "learned"), Competence(False, NEAR_CHANCE)
     for faithful, shifted in ((bad, good), (good, bad)):
-        shown, reason = judge("occlusion", 40, able, faithful, shifted)
+        shown, reason = judge("occlusion", 40, able, faithful, shifted, False)
         assert not shown
         assert reason.startswith(OWN_TEST)
-        assert judge("occlusion", 40, unable, faithful, shifted)[1].startswith(f"{NEAR_CHANCE}; ")
+        assert judge("occlusion", 40, unable, faithful, shifted, False)[1].startswith(f"{NEAR_CHANCE}; ")
 
 
 def test_sites_tell_only_what_is_shown_over_all_sites(rich_report) -> None:
@@ -188,3 +190,17 @@ def test_a_part_that_is_not_measured_is_not_invented(rich_report) -> None:
     sex = next(block for block in parts["maps"] if block["task"] == "sex")
     assert "gradient-attention" not in [row["method"] for row in sex["rows"]]
     assert next(item for item in parts["shares"] if item["task"] == "sex")["note"] == ""
+
+
+def test_a_component_of_a_few_people_has_no_figure_to_show(rich_report) -> None:
+    tables = list(rich_report["attribution"].values())
+    tables += [per for methods in rich_report["attribution_by_site"].values() for per in methods.values()]
+    entries = [entry for table in tables for entry in table.values()] + rich_report["attribution_at_sites"]
+    for entry in entries:
+        if entry["components"]:
+            entry["components"]["P"] = dict.fromkeys(("share", "duration", "enrichment", "ci95"))
+    html = report_page(complete(rich_report | SLOW))
+    assert "Every map and its checks" in html
+    assert "None" not in html
+    cells = at_sites(rich_report)["rows"][0]["cells"]
+    assert (cells[0]["value"], cells[0]["ci"]) == ("–", "")

@@ -124,14 +124,17 @@ def test_a_figure_above_its_ceiling_is_shouted(private_report) -> None:
 
 def test_a_component_is_named_only_where_shown_maps_agree(rich_report) -> None:
     text = said(rich_report, "Carried by")
-    assert "QRS carries more than its duration explains, in this one training run, for beat (by " in text
+    assert (
+        "This model relies on QRS more than its duration explains, in this one training run, for beat (by "
+        in text
+    )
     assert ", participant (by gradient-attention, " in text
     maps = rich_report["attribution"]["participant"]
     maps["occlusion"] = rich_report["attribution"]["sex"]["occlusion"]
-    assert "which component carries participant" in said(rich_report, "Carried by")
+    assert "which component this model relies on for participant" in said(rich_report, "Carried by")
     for entry in maps.values():
         entry["shown"] = False
-    assert "which component carries participant" in said(rich_report, "Carried by")
+    assert "which component this model relies on for participant" in said(rich_report, "Carried by")
 
 
 def test_a_component_needs_an_interval_above_one(rich_report) -> None:
@@ -140,7 +143,7 @@ def test_a_component_needs_an_interval_above_one(rich_report) -> None:
             for part in entry["components"].values():
                 part["ci95"] = [0.5, 4.0]
     text = said(rich_report, "Carried by")
-    assert "carries more" not in text
+    assert "duration explains" not in text
     assert "No conclusion" in text
 
 
@@ -148,7 +151,7 @@ def test_attention_never_names_a_component(rich_report) -> None:
     for methods in rich_report["attribution"].values():
         for name, entry in methods.items():
             entry["shown"] = name in ("rollout", "cls-attention", "random")
-    assert "carries more" not in said(rich_report, "Carried by")
+    assert "duration explains" not in said(rich_report, "Carried by")
 
 
 def test_privacy_claims(rich_report, private_report) -> None:
@@ -229,7 +232,10 @@ def test_a_pilots_figures_are_not_the_participants(rich_report):
 def test_no_component_for_a_task_the_model_does_not_do(rich_report) -> None:
     rich_report["attribution"]["age"] = rich_report["attribution"]["sex"]
     text = said(rich_report, "Carried by")
-    assert "T carries more than its duration explains, in this one training run, for sex (by" in text
+    assert (
+        "This model relies on T more than its duration explains, in this one training run, for sex (by"
+        in text
+    )
     assert "No conclusion for age: not shown above the majority guess" in text
     for score in rich_report["utility"]["sex"].values():
         score["notes"] = "held-out windows of people who trained"
@@ -275,7 +281,7 @@ def test_profile_quick_concludes_nothing(rich_report, private_report) -> None:
                 "better",
                 "worse",
                 "above",
-                "carries more",
+                "duration explains",
                 "lower bound",
                 "fewer people",
             ):
