@@ -118,7 +118,7 @@ def _known(used: Mapping[str, Entry]) -> list[str]:
 
 def _above_one(entry: Entry, component: str) -> bool:
     interval = (entry["components"].get(component) or {}).get("ci95")
-    return bool(interval) and interval[0] > 1
+    return interval is not None and bool(interval[0] > 1)
 
 
 def _unlike(used: Mapping[str, Entry]) -> list[str]:

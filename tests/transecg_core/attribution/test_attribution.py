@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from transecg_core.attribution import CLAIM_METHODS, METHODS, attribute, example_beat, explain
+from transecg_core.attribution import CLAIM_METHODS, METHODS, attribute, central, example_beat, explain
 from transecg_core.cohorts.schema import COMPONENTS
 from transecg_core.model.heads import new_site_model
 
@@ -55,6 +55,22 @@ def test_random_scores_find_nothing(result, task):
     assert abs(row["faithfulness"]) < 0.1 < result[task]["occlusion"]["faithfulness"]
     assert all(0.8 < c["enrichment"] < 1.2 for c in row["components"].values() if c["duration"])
     assert abs(row["randomised_correlation"]) < 0.1
+
+
+def test_random_scores_that_pass_refuse_every_map_of_their_task(toy, monkeypatch):
+    measured = central.gains
+
+    def rigged(ctx, group):
+        found = measured(ctx, group)
+        found["random"]["sex"] = found["occlusion"]["sex"]
+        return found
+
+    monkeypatch.setattr(central, "gains", rigged)
+    rows = attribute(replace(toy, attribution_windows=28, tasks=("sex", "participant")))
+    for row in rows["sex"].values():
+        assert not row["shown"]
+        assert "random scores pass the same test" in row["reason"]
+    assert rows["participant"]["occlusion"]["shown"], rows["participant"]["occlusion"]["reason"]
 
 
 def test_maps_of_a_blind_method_are_the_same_for_all_tasks(result):
