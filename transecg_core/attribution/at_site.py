@@ -277,8 +277,10 @@ def _told(
 
 def _component(one: Mapping[str, Any]) -> dict[str, Any]:
     """Return a component's figures as they leave: rounded, undefined where its duration rounds to nothing."""
+    if one["share"] is None:  # that of a few people, counted as ``undefined``
+        return dict(one)
     share, duration = _rounded(one["share"]), _rounded(one["duration"])
-    defined = duration > 0 and all(map(isfinite, one["ci95"] or ()))
+    defined = duration > 0 and one["ci95"] is not None and all(map(isfinite, one["ci95"]))
     return {
         "share": share,
         "duration": duration,

@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 
 from transecg_core.attribution.intervals import percentiles, person_means, resample_counts
-from transecg_core.cohorts.schema import COMPONENTS
+from transecg_core.attribution.judgement import MIN_PEOPLE
+from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS
+
+UNDEFINED = COMPONENT_CODE["undefined"]
 
 
 def shares(relevance_BL: np.ndarray, component_BL: np.ndarray) -> np.ndarray:
@@ -36,6 +39,8 @@ def summarise(
     Enrichment is share / duration share: long components collect relevance by their length alone,
     and a map without any preference has enrichment 1 everywhere. What isn't defined is None:
     the enrichment of a component that no window has, everything where no map has positive relevance.
+    A component that only a few people show (fewer than `MIN_PEOPLE`) has no figure at all, as it would be
+    theirs; its share and time count as ``undefined``, so that shares still sum to 1.
 
     Parameters
     ----------
@@ -55,20 +60,34 @@ def summary(
     share_PK: np.ndarray, duration_PK: np.ndarray, resamples: int, seed: int
 ) -> dict[str, dict[str, Any]]:
     """Return what `summarise` does, from each person's mean shares and durations."""
+    people_K = (duration_PK > 0).sum(axis=0)
+    few_K = (people_K > 0) & (people_K < MIN_PEOPLE) & (np.arange(len(COMPONENTS)) != UNDEFINED)
+    share_PK, duration_PK = _folded(share_PK, few_K), _folded(duration_PK, few_K)
     counts_RP = resample_counts(len(share_PK), resamples, seed)
     with np.errstate(invalid="ignore", divide="ignore"):
         enrichment_RK = (counts_RP @ share_PK) / (counts_RP @ duration_PK)
     return {
-        name: _row(share_PK[:, code], duration_PK[:, code], enrichment_RK[:, code])
+        name: dict.fromkeys(("share", "duration", "enrichment", "ci95"))
+        if few_K[code]
+        else _row(share_PK[:, code], duration_PK[:, code], enrichment_RK[:, code])
         for code, name in enumerate(COMPONENTS)
     }
 
 
+def _folded(value_PK: np.ndarray, few_K: np.ndarray) -> np.ndarray:
+    """Return the values with those of the marked components added to ``undefined``."""
+    out_PK = np.where(few_K, 0.0, value_PK)
+    out_PK[:, UNDEFINED] += value_PK[:, few_K].sum(axis=1)
+    return out_PK
+
+
 def _row(share_P: np.ndarray, duration_P: np.ndarray, enrichment_R: np.ndarray) -> dict[str, Any]:
     share, duration = float(share_P.mean()), float(duration_P.mean())
+    # What is left over of few people keeps its share and time, which follow from the others', but no more.
+    told = int((duration_P > 0).sum()) >= MIN_PEOPLE
     return {
         "share": share,
         "duration": duration,
-        "enrichment": share / duration if duration > 0 else None,
-        "ci95": list(percentiles(enrichment_R, len(share_P))) if duration > 0 else None,
+        "enrichment": share / duration if told else None,
+        "ci95": list(percentiles(enrichment_R, len(share_P))) if told else None,
     }
