@@ -2,8 +2,8 @@
 
 Source: Wang et al. 2024, "ECG Unveiled" (arXiv 2408.10228): transparent models of features between P, Q,
 R, S and T, explained by SHAP, for participant, sex and age. Here people are judged on probe records
-(participant) or by models fitted on other people (sex, age), and what isn't better than a guess is
-not explained.
+(participant) or by models fitted on other people (sex, age), strangers to the encoder where they are
+enough, and what isn't better than a guess is not explained.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from transecg_core.attribution.fiducial_shap import (
     component_shares,
     top_features,
 )
-from transecg_core.attribution.fiducial_traits import Inferred, inferred
+from transecg_core.attribution.fiducial_traits import Inferred, enough, inferred
 from transecg_core.attribution.intervals import person_means
 from transecg_core.attribution.judgement import MIN_PEOPLE
 from transecg_core.risk.balanced import balanced_accuracy
 from transecg_core.risk.cases import Case, build_case
 from transecg_core.risk.context import AuditContext
-from transecg_core.risk.estimate import Estimate, proportion
+from transecg_core.risk.estimate import Estimate, difference, proportion
 from transecg_core.risk.rows import POOLED, NotMeasurable
 from transecg_core.seeds import seed_for
 
@@ -95,8 +95,9 @@ def _participant(
     notes = [
         f"{found.judged[place]} probes, each among the people of its own site",
         f"trees: trained on the site's gallery, a row per {BEATS} beats",
-        "vit: nearest gallery template by the released encoder, same gallery and probes"
+        "vit: untuned, the nearest gallery template by the released encoder, same gallery and probes"
         if vit else "vit not measurable: the embeddings are not finite",
+        *([_paired(ctx, per_person[0] - per_person[1], place)] if vit else []),
         _trained_note(ctx, case, people),
     ]  # fmt: skip
     told = rows[np.isfinite(found.strength_KF[rows, 0])]
@@ -112,6 +113,11 @@ def _rank1(ctx: AuditContext, hit_P: np.ndarray, place: str, model: str) -> Esti
     return proportion(hit_P, ctx.bootstrap, rng)
 
 
+def _paired(ctx: AuditContext, more_P: np.ndarray, place: str) -> str:
+    rng = np.random.default_rng(seed_for(ctx.seed, "fiducial-models", place, "difference"))
+    return f"trees less vit, paired by person: {_figure(difference(more_P, ctx.bootstrap, rng), '+')}"
+
+
 def _trained_note(ctx: AuditContext, case: Case, people: np.ndarray) -> str:
     if ctx.one_group:
         return ctx.whom
@@ -119,10 +125,8 @@ def _trained_note(ctx: AuditContext, case: Case, people: np.ndarray) -> str:
 
 
 def _trait(ctx: AuditContext, case: Case, trait: str, attribution: Maps) -> Row:
-    judged_C = case.people.control_C if ctx.membership and not ctx.one_group else np.ones_like(
-        case.people.control_C)  # fmt: skip
     try:
-        found = inferred(case, trait, judged_C, ctx.released, seed_for(ctx.seed, "fiducial-models"))
+        found, fitted = _inferred(ctx, case, trait)
         people = len(found.person_U)
         if people < MIN_PEOPLE:
             raise NotMeasurable(f"{people} people to judge, and {MIN_PEOPLE} are needed")
@@ -131,14 +135,43 @@ def _trait(ctx: AuditContext, case: Case, trait: str, attribution: Maps) -> Row:
         return _blank(trait, POOLED, BALANCED, str(reason))
     vit = None if found.vit_reason else _balanced(ctx, found, found.vit_U, trait)
     notes = [
-        "participant-disjoint: fitted on other people's gallery records, site means taken off, one vote per person",
+        f"participant-disjoint: fitted on {fitted} of other folds, site means taken off, one vote per person",
         _whom(ctx),
         f"vit not measurable: {found.vit_reason}" if found.vit_reason else
         "vit: a linear probe on the released encoder's embeddings, fitted and judged on the same people",
+        _head_note(ctx, found, trait),
     ]  # fmt: skip
     guess = 1.0 / len(np.unique(found.truth_U))
     maps = attribution.get(trait, {})
     return _row((trait, POOLED, BALANCED), value, vit, guess, found.strength_UF, maps, notes)
+
+
+def _inferred(ctx: AuditContext, case: Case, trait: str) -> tuple[Inferred, str]:
+    """Infer from people the encoder never trained on where they are enough, and say whom it was fitted on."""
+    control_C = case.people.control_C
+    everybody_C, seed = np.ones_like(control_C), seed_for(ctx.seed, "fiducial-models")
+    if ctx.one_group or not ctx.membership:
+        return inferred(case, trait, everybody_C, everybody_C, ctx.released, seed), "people"
+    fitted_C = control_C if enough(case, trait, control_C) else everybody_C
+    found = inferred(case, trait, control_C, fitted_C, ctx.released, seed)
+    if fitted_C is control_C:
+        return found, "people the encoder was never trained on"
+    return (
+        found,
+        "people, also some the encoder was trained on, since too few were not: the probe is held back by it",
+    )
+
+
+def _head_note(ctx: AuditContext, found: Inferred, trait: str) -> str:
+    if found.head_U is None:
+        return "the model's own head: none, or its embeddings are not finite"
+    head = _balanced(ctx, found, found.head_U, trait)
+    return f"the model's own head, which its maps explain, on the same people: {_figure(head)}"
+
+
+def _figure(found: Estimate, sign: str = "") -> str:
+    value, low, high = (f"{v:{sign}.2f}" for v in (found.value, *found.ci95))
+    return f"{value} [{low}, {high}]"
 
 
 def _balanced(ctx: AuditContext, found: Inferred, guess_U: np.ndarray, trait: str) -> Estimate:

@@ -1,7 +1,8 @@
 """Sex and age by named features: tree models fitted on other people, beside a probe on the embeddings.
 
 Folds, fitting people and judged people are the same for both. Judged are people whom the encoder was
-never trained on, where there are any: on others it may know the answer by heart.
+never trained on, where there are any: on others it may know the answer by heart. For the same reason
+a probe should not be fitted on the embeddings of others to judge strangers: trees have no such shift.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from transecg_core.training.local import MISSING
 
 LEAF, FEATURES = 5, 0.5
 """Records in a leaf, and share of the features that a split chooses from."""
+MIN_STRANGERS = 20
+"""Labelled people never trained on from whom alone is learned; of fewer a model learns too little."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class Inferred:
         Class by features, and by the probe on embeddings.
     vit_reason
         Why `vit_U` means nothing; None where it does.
+    head_U
+        Class by the model's own head, which the encoder's maps explain; None without a head or finite embeddings.
     strength_UF
         Absolute SHAP values of the true class's probability.
     """
@@ -94,11 +99,30 @@ class Inferred:
     guess_U: np.ndarray
     vit_U: np.ndarray
     vit_reason: str | None
+    head_U: np.ndarray | None
     strength_UF: np.ndarray
 
 
-def inferred(case: Case, trait: str, judged_C: np.ndarray, encoder: ModelAccess, seed: int) -> Inferred:
-    """Infer a trait of some people (bool (C,)) from what is known of others.
+def enough(case: Case, trait: str, whom_C: np.ndarray) -> bool:
+    """Return whether some people (bool (C,)) have labels enough to learn from and to judge by, cross-fitted."""
+    code_G = first_of(case.targets.labels[trait], case.gallery.entry_N, len(case.gallery.site_G))
+    known_G = (code_G != MISSING) & whom_C[case.person_G]
+    people, first_G = np.unique(case.person_G[known_G], return_index=True)
+    code_P, fold_P = code_G[known_G][first_G], case.people.fold_C[people]
+    left = [np.unique(code_P[fold_P != fold], return_counts=True)[1] for fold in np.unique(fold_P)]
+    fits = all(len(counts) > 1 and counts.min() >= MIN_FIT_PEOPLE for counts in left)
+    return len(people) >= MIN_STRANGERS and fits
+
+
+def inferred(
+    case: Case, trait: str, judged_C: np.ndarray, fitted_C: np.ndarray, encoder: ModelAccess, seed: int
+) -> Inferred:
+    """Infer a trait of some people from what is known of others.
+
+    Parameters
+    ----------
+    judged_C, fitted_C
+        bool (C,): who is judged, and who may be learned from by those of other folds.
 
     Raises
     ------
@@ -117,7 +141,7 @@ def inferred(case: Case, trait: str, judged_C: np.ndarray, encoder: ModelAccess,
     shap_RF, vit_reason = np.zeros((len(asked), records.x_RF.shape[1])), None
     fold_A = case.people.fold_C[person_R[asked]]
     for fold in np.unique(fold_A):
-        hidden_G = np.where(case.folds.fold_G == fold, MISSING, code_G)
+        hidden_G = np.where((case.folds.fold_G == fold) | ~fitted_C[case.person_G], MISSING, code_G)
         here = np.flatnonzero(fold_A == fold)
         rows, truth = asked[here], code_R[asked[here]]
         fold_seed = seed_for(seed, "trait", trait, int(fold))
@@ -127,10 +151,18 @@ def inferred(case: Case, trait: str, judged_C: np.ndarray, encoder: ModelAccess,
         except NotMeasurable as reason:
             vit_reason = str(reason)
     people, first_row, unit = np.unique(person_R[asked], return_index=True, return_inverse=True)
-    mean = [group_means(value, unit, len(people)) for value in (score_RC, vit_RC, shap_RF)]
-    truth_U = code_R[asked][first_row]
+    score_UC, vit_UC, shap_UF = (
+        group_means(value, unit, len(people)) for value in (score_RC, vit_RC, shap_RF)
+    )
+    head_RC = _by_head(case, records, trait, asked, encoder)
     return Inferred(
-        people, truth_U, mean[0].argmax(axis=1), mean[1].argmax(axis=1), vit_reason, np.abs(mean[2])
+        person_U=people,
+        truth_U=code_R[asked][first_row],
+        guess_U=score_UC.argmax(axis=1),
+        vit_U=vit_UC.argmax(axis=1),
+        vit_reason=vit_reason,
+        head_U=None if head_RC is None else group_means(head_RC, unit, len(people)).argmax(axis=1),
+        strength_UF=np.abs(shap_UF),
     )
 
 
@@ -150,7 +182,8 @@ def _by_features(
         )
     site_R = np.concatenate([first_of(case.gallery.site_N, case.gallery.record_N, int((records.query_R < 0).sum())),
                              case.probes.site_Q])  # fmt: skip
-    x_RF = records.x_RF - _site_means(records.x_RF, site_R, use, len(case.site_names))[site_R]
+    mean_SF = _site_means(records.x_RF, site_R, records.query_R < 0, use, len(case.site_names))
+    x_RF = records.x_RF - mean_SF[site_R]
     each = 1.0 / np.bincount(records.entry_R[use])[records.entry_R[use]]
     weight = each / np.bincount(code_R[use], weights=each)[code_R[use]] * len(use) / len(present)
     forest = grown(x_RF[use], code_R[use], seed, weight, leaf=LEAF, features=FEATURES)
@@ -162,12 +195,16 @@ def _by_features(
     return score, shap_RF
 
 
-def _site_means(x_RF: np.ndarray, site_R: np.ndarray, use: np.ndarray, sites: int) -> np.ndarray:
-    """Return each site's mean feature (S, F) over records in use, 0 where none shows it.
+def _site_means(
+    x_RF: np.ndarray, site_R: np.ndarray, gallery_R: np.ndarray, use: np.ndarray, sites: int
+) -> np.ndarray:
+    """Return each site's mean feature (S, F) over gallery records in use, 0 where none shows it.
 
     Taken off, so that a device's offset can't stand for the people who happen to be recorded with it.
+    A site without a record in use has its whole gallery's, as in `transecg_core.risk.attacks.probe`.
     """
     total_SF, count_SF = np.zeros((2, sites, x_RF.shape[1]))
+    use = np.concatenate([use, np.flatnonzero(gallery_R & ~np.isin(site_R, site_R[use]))])
     known = np.isfinite(x_RF[use])
     np.add.at(total_SF, site_R[use], np.where(known, x_RF[use], 0.0))
     np.add.at(count_SF, site_R[use], known)
@@ -185,3 +222,26 @@ def _by_embedding(
     queries = len(case.probes.site_Q)
     unit = np.where(records.query_R[rows] >= 0, records.query_R[rows], queries + records.entry_R[rows])
     return np.asarray(np.exp(log_UC[unit]))
+
+
+def _by_head(
+    case: Case, records: Records, trait: str, rows: np.ndarray, encoder: ModelAccess
+) -> np.ndarray | None:
+    """Return the class probabilities of some records by the model's own head; None where it tells nothing."""
+    if trait not in encoder.tasks:
+        return None
+    means = []
+    groups = (
+        (case.gallery.x_NL, case.gallery.record_N, int((records.query_R < 0).sum())),
+        (case.probes.x_NL, case.probes.query_N, len(case.probes.site_Q)),
+    )
+    classes = range(len(CLASSES[trait]))
+    for x_NL, group_N, count in groups:
+        z_ND = encoder.embed(x_NL)
+        if not np.isfinite(z_ND).all():
+            return None
+        if not count:
+            continue
+        loss_CN = np.stack([encoder.losses(trait, z_ND, np.full(len(z_ND), code)) for code in classes])
+        means.append(group_means(np.exp(-loss_CN.T), group_N, count))
+    return np.asarray(np.concatenate(means)[rows])

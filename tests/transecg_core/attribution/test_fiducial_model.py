@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,8 +15,11 @@ from torch import Tensor, nn
 from transecg_core.attribution.fiducial_model import fiducial_models
 from transecg_core.attribution.fiducial_people import first, stretches
 from transecg_core.attribution.fiducial_shap import FEATURE_COMPONENTS
+from transecg_core.attribution.fiducial_traits import enough, inferred
 from transecg_core.cohorts.schema import COMPONENT_CODE, UNKNOWN
 from transecg_core.report.schema import schema
+from transecg_core.risk.artefacts import ModelAccess
+from transecg_core.risk.cases import Case, build_case
 from transecg_core.risk.context import AuditContext, AuditSite
 from transecg_core.signals.schema import R_OFFSET, WINDOW, RecordInfo, Windows
 from transecg_core.splits.protocols import split
@@ -63,11 +67,24 @@ class Sees(nn.Module):
         return x_BL[:, 104:150:5]
 
 
+class Taller(nn.Module):
+    """A head that calls male who has a T wave taller than any drawn woman's."""
+
+    def forward(self, z_BD: Tensor) -> Tensor:
+        male_B = z_BD[:, 5] * 100 - 100 * 0.685 * 41 / 42  # sample 129 of the rise from 88 to 130
+        return torch.stack([-male_B, male_B], dim=1)
+
+
+class Swapped(nn.Module):
+    def forward(self, z_BD: Tensor) -> Tensor:
+        return z_BD.flip(1)
+
+
 class Model(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.encoder = Sees()
-        self.heads = nn.ModuleDict()
+        self.heads = nn.ModuleDict({"sex": Taller()})
 
 
 def site(name: str, how: Drawn) -> AuditSite:
@@ -157,6 +174,79 @@ def test_the_encoder_stands_beside_it_on_the_same_people(told: list[dict]) -> No
     assert "no map of the encoder" in rows["participant", "pooled"]["notes"]
 
 
+def test_the_trees_are_set_against_the_encoder_person_by_person(told: list[dict]) -> None:
+    row = by_name(told)["participant", "pooled"]
+    found = re.search(r"trees less vit, paired by person: (\S+) \[(\S+), (\S+)\]", row["notes"])
+    assert found is not None
+    value, low, high = map(float, found.groups())
+    assert value == pytest.approx(row["value"] - row["vit"], abs=0.006)
+    assert low <= value <= high
+    assert "vit: untuned, the nearest gallery template" in row["notes"]
+
+
+def test_the_head_that_the_maps_explain_is_judged_on_the_same_people(told: list[dict]) -> None:
+    assert (
+        "own head, which its maps explain, on the same people: 1.00 ["
+        in by_name(told)["sex", "pooled"]["notes"]
+    )
+
+
+@pytest.mark.audit
+def test_a_head_that_swaps_the_classes_is_always_wrong() -> None:
+    head = context(Drawn()).released
+    wrong = Model()
+    wrong.heads["sex"] = nn.Sequential(Taller(), Swapped())
+    case = build_case(context(Drawn()))
+    everybody_C = np.ones(28, dtype=bool)
+    for access, right in ((head, True), (ModelAccess(wrong), False)):  # type: ignore[arg-type]
+        found = inferred(case, "sex", everybody_C, everybody_C, access, 0)
+        assert found.head_U is not None
+        assert ((found.head_U == found.truth_U) == right).all()
+
+
+def split_people(how: Drawn, members: int, spoilt: bool = False) -> Case:
+    """The first so many people of both sites are members; spoilt, their beats are noise around their own."""
+    ctx = context(how)
+    sites = []
+    for one in ctx.sites:
+        member_P = np.arange(how.people) < members
+        x_NL, rng = one.windows.x_NL.copy(), np.random.default_rng(9)
+        if spoilt:
+            own = member_P[one.windows.participant_N]
+            x_NL[own] += rng.normal(size=(int(own.sum()), 1)).astype(np.float32) * x_NL[own]
+        sites.append(replace(one, windows=replace(one.windows, x_NL=x_NL), member_P=member_P))
+    return build_case(replace(ctx, sites=tuple(sites), membership=True))
+
+
+def test_strangers_are_judged_by_strangers_alone() -> None:
+    found = []
+    for spoilt in (False, True):
+        case = split_people(Drawn(), 4, spoilt)
+        control_C = case.people.control_C
+        assert control_C.sum() == 20
+        assert enough(case, "sex", control_C)
+        found.append(inferred(case, "sex", control_C, control_C, context(Drawn()).released, 0))
+    clean, other = found
+    assert (clean.strength_UF == other.strength_UF).all()
+    assert (clean.vit_U == other.vit_U).all()
+
+
+@pytest.mark.audit
+def test_whom_trees_learn_from_matters() -> None:
+    found = []
+    for spoilt in (False, True):
+        case = split_people(Drawn(), 4, spoilt)
+        control_C = case.people.control_C
+        found.append(inferred(case, "sex", control_C, np.ones_like(control_C), context(Drawn()).released, 0))
+    assert not (found[0].strength_UF == found[1].strength_UF).all()
+
+
+@pytest.mark.parametrize(("how", "members"), [(Drawn(), 5), (Drawn(one_sex=True), 2), (Drawn(), 14)])
+def test_too_few_strangers_are_not_enough(how: Drawn, members: int) -> None:
+    case = split_people(how, members)
+    assert not enough(case, "sex", case.people.control_C)
+
+
 def test_nobody_with_an_age_is_said_and_not_scored(told: list[dict]) -> None:
     age = by_name(told)["age", "pooled"]
     assert (age["value"], age["components"], age["features"]) == (None, None, [])
@@ -224,7 +314,16 @@ def test_only_people_never_trained_on_are_judged_where_there_are_any() -> None:
     sites = tuple(replace(s, member_P=np.arange(14) < 2) for s in ctx.sites)
     row = by_name(fiducial_models(replace(ctx, sites=sites, membership=True), {}))["sex", "pooled"]
     assert row["n_participants"] == 24
-    assert "never trained on" in row["notes"]
+    assert "fitted on people the encoder was never trained on of other folds" in row["notes"]
+
+
+@pytest.mark.audit
+def test_too_few_strangers_are_judged_by_everybody_and_the_note_says_so() -> None:
+    ctx = context(Drawn())
+    sites = tuple(replace(s, member_P=np.arange(14) < 6) for s in ctx.sites)
+    row = by_name(fiducial_models(replace(ctx, sites=sites, membership=True), {}))["sex", "pooled"]
+    assert row["n_participants"] == 16
+    assert "too few were not: the probe is held back by it" in row["notes"]
 
 
 def test_stretches_cover_every_window_of_a_record_once() -> None:
