@@ -60,14 +60,15 @@ def test_any_delineation_stays_in_order_and_covers_the_window(codes, seed):
 
 def test_without_moves_the_sums_are_those_of_the_table():
     rng = np.random.default_rng(0)
-    map_BL = rng.normal(size=CODE_BL.shape)
-    still = Moved(np.tile(np.array(EDGES), (1, 4, 1)), np.tile([5, 0, 1, 2, 3, 4, 5], (4, 1)))
-    found_K = enrichments(map_BL, still, PERSON_B)[0]
-    rows = summarise(map_BL, CODE_BL, PERSON_B, 10, 0)
+    code_BL, person_B = np.tile(CODE_L, (16, 1)), np.repeat(np.arange(12), [2, 1, 1] * 4)
+    map_BL = rng.normal(size=code_BL.shape)
+    still = Moved(np.tile(np.array(EDGES), (1, 16, 1)), np.tile([5, 0, 1, 2, 3, 4, 5], (16, 1)))
+    found_K = enrichments(map_BL, still, person_B)[0]
+    rows = summarise(map_BL, code_BL, person_B, 10, 0)
     for code, name in enumerate(COMPONENTS[:-1]):
         assert found_K[code] == pytest.approx(rows[name]["enrichment"])
     assert np.isnan(found_K[UNDEFINED])
-    assert mean_enrichment(map_BL, CODE_BL, PERSON_B)[:-1] == pytest.approx(found_K[:-1])
+    assert mean_enrichment(map_BL, code_BL, person_B)[:-1] == pytest.approx(found_K[:-1])
 
 
 def test_relevance_inside_a_wave_stays_first_and_relevance_at_a_boundary_does_not():
