@@ -207,9 +207,7 @@ def _person(settings: Settings, resident: _Resident) -> Person:
         return person
     heart = settings.plant.heart
     beat = normal_beat(heart)
-    return replace(
-        person, abnormal=False, traits=heart, beats=(beat, beat, beat), v_rate=0.0, s_rate=0.0
-    )
+    return replace(person, abnormal=False, traits=heart, beats=(beat, beat, beat), v_rate=0.0, s_rate=0.0)
 
 
 def _recording(
