@@ -19,7 +19,7 @@ from transecg_core.attribution.checks import (
     means_where_known,
 )
 from transecg_core.attribution.competence import Competence, class_competence, identification_competence
-from transecg_core.attribution.components import summarise
+from transecg_core.attribution.components import shown_by_few, summarise
 from transecg_core.attribution.gains import Gain, gains
 from transecg_core.attribution.group import PERSON_TASKS, Group, explain
 from transecg_core.attribution.intervals import Estimate, mean_over_people
@@ -209,8 +209,9 @@ def _checks(
     person_B, rows = cohort.person_B[rows_B], np.flatnonzero(rows_B)
     by_component = method in BY_COMPONENT
     cut = replace(evidence.cut, edge_DBM=evidence.cut.edge_DBM[:, rows], code_BM=evidence.cut.code_BM[rows])
+    few_K = shown_by_few(cohort.component_BL[rows_B], person_B)
     fills = {
-        fill: first_of(means_where_known(drop_BK[task][rows_B], person_B))
+        fill: first_of(np.where(few_K, np.nan, means_where_known(drop_BK[task][rows_B], person_B)))
         for fill, drop_BK in evidence.drop_BK.items()
     }
     seeds = evidence.seeds.get(method, {}).get(task)
@@ -221,7 +222,7 @@ def _checks(
             map_BL[rows_B], evidence.drop_BK[YARDSTICK][task][rows_B], cohort.component_BL[rows_B], person_B
         ),
         "stability": stability(
-            None if by_component else enrichments(map_BL[rows_B], cut, person_B),
+            None if by_component else np.where(few_K, np.nan, enrichments(map_BL[rows_B], cut, person_B)),
             first,
             fills if by_component else None,
             seeds,

@@ -31,6 +31,15 @@ def durations(component_BL: np.ndarray) -> np.ndarray:
     return np.stack([(component_BL == code).mean(axis=1) for code in range(len(COMPONENTS))], axis=1)
 
 
+def shown_by_few(component_BL: np.ndarray, person_B: np.ndarray) -> np.ndarray:
+    """Return which components 1 to 9 people show, bool (K,): no figure may rest on them alone."""
+    people_K = np.array([
+        len(np.unique(person_B[(component_BL == code).any(axis=1)])) for code in range(len(COMPONENTS))
+    ])  # fmt: skip
+    few_K: np.ndarray = (people_K > 0) & (people_K < MIN_PEOPLE)
+    return few_K
+
+
 def summarise(
     relevance_BL: np.ndarray, component_BL: np.ndarray, person_B: np.ndarray, resamples: int, seed: int
 ) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from transecg_core.attribution.checks import Figures, correlations
+from transecg_core.attribution.components import shown_by_few
 from transecg_core.attribution.group import Group, maps_of, spread_rows, targets_of
 from transecg_core.attribution.judgement import leader
 from transecg_core.attribution.methods import CLAIM_METHODS
@@ -55,9 +56,13 @@ def _enrichment(group: Group, task: str, map_BL: np.ndarray, few: np.ndarray) ->
 
 
 def _summary(group: Group, task: str, method: str, rows: list[np.ndarray]) -> dict[str, Any]:
-    own_K = _enrichment(group, task, group.maps[task][method], np.arange(len(group.cohort)))
+    cohort, rows_B = group.cohort, group.rows_B[task]
+    few_K = shown_by_few(cohort.component_BL[rows_B], cohort.person_B[rows_B])
+    own_K = np.where(
+        few_K, np.nan, _enrichment(group, task, group.maps[task][method], np.arange(len(cohort)))
+    )
     parts = {n: {"enrichment": v if np.isfinite(v) else None} for n, v in zip(COMPONENTS, own_K, strict=True)}
-    enrichment_DK = np.stack(rows)
+    enrichment_DK = np.where(few_K, np.nan, np.stack(rows))
     return {
         "models": len(rows),
         "first": share_first(enrichment_DK, leader(parts)),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from transecg_core.attribution.components import durations, shares, summarise
+from transecg_core.attribution.components import durations, shares, shown_by_few, summarise
 from transecg_core.attribution.intervals import mean_over_people, person_means, resample_counts
 from transecg_core.attribution.judgement import MIN_PEOPLE, leader
 from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS
@@ -126,3 +126,13 @@ def test_interval_covers_the_truth_about_as_often_as_it_says():
         estimate = mean_over_people(effect_P[person] + 0.1 * rng.normal(size=150), person, 300, trial)
         hits += estimate.low <= 1.0 <= estimate.high
     assert 0.88 <= hits / 200 <= 0.99  # a window-level interval would cover about half the time
+
+
+def test_what_one_to_nine_people_show_is_told_apart():
+    component_BL = np.full((30, 20), COMPONENT_CODE["TP"])
+    component_BL[:9, 3] = COMPONENT_CODE["P"]
+    component_BL[:10, 8] = COMPONENT_CODE["T"]
+    few_K = shown_by_few(component_BL, np.arange(30))
+    assert [name for name, few in zip(COMPONENTS, few_K, strict=True) if few] == ["P"]
+    # Ten windows of five people are five people's.
+    assert shown_by_few(component_BL, np.minimum(np.arange(30), 28) // 2)[COMPONENT_CODE["T"]]
