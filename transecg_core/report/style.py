@@ -51,7 +51,6 @@ figure.wide svg{max-width:720px}
 figcaption{font-size:13px;line-height:1.45;color:var(--soft);margin-top:4px;max-width:74ch}
 figure.grey h4{color:var(--soft)}
 .legend{font-size:13px;color:var(--soft);display:flex;flex-wrap:wrap;gap:4px 22px;margin:6px 0 12px}
-.legend span{white-space:nowrap}
 .legend i{display:inline-block;vertical-align:middle;margin-right:7px}
 .dot{width:9px;height:9px;border-radius:50%;background:var(--ink)}
 .dot.square{border-radius:0}

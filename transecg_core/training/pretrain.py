@@ -15,6 +15,7 @@ carries a checksum; a file that is damaged is made again.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -26,7 +27,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as deserialise
 from safetensors.torch import save
 from torch import Tensor
 
@@ -218,9 +220,11 @@ def cache_path(patch: int, recipe: Pretraining = RECIPE, cache_dir: Path | None 
 def load(path: Path, patch: int) -> dict[str, Tensor] | None:
     """Return a file's weights; None if it isn't there, isn't whole, or doesn't fit the model."""
     try:
-        with safe_open(path, framework="pt") as handle:
-            state = {name: handle.get_tensor(name) for name in sorted(handle.keys())}
-            said = (handle.metadata() or {}).get("sha256")
+        # Read once: `safe_open` opens a path twice, and between the two another writer's file may take its place.
+        data = path.read_bytes()
+        state = dict(sorted(deserialise(data).items()))
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        said = header.get("__metadata__", {}).get("sha256")
         load_shared(new_site_model(patch, UTILITY_TASKS, 0), state)
     except (OSError, ValueError, SafetensorError):
         return None
