@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from transecg_core.attribution.methods import CLAIM_PATCH
 from transecg_core.model.heads import LOCAL_TASKS
 from transecg_core.utility import PERSON_TASKS
 
@@ -24,9 +25,6 @@ COARSE, NOBODY_HELD_OUT = "patches too coarse", "nobody held out of training"
 TOOK_NO_PART = "took no part"
 WITHHELD, NOT_ALLOWED = "withheld under privacy", "withheld by the site"
 NO_ANSWER, REFUSED = "no answer", "refused reply"
-
-CLAIM_PATCH = 5
-"""Samples per token of the models whose components are told: with wider ones a token straddles PQ and QRS."""
 
 REASONS = {
     TOO_FEW: "fewer people with a labelled held-out window than a figure may rest on",

@@ -107,8 +107,8 @@ def difference_of_means(
 ) -> Estimate:
     """Estimate mean(main) - mean(control) in [-2, 2]; the two groups are resampled separately.
 
-    The percentiles are expanded for the smaller group: plain ones found a gap that was not there in 13 % of
-    samples of 5 and 5 people. People may be paired differences in [-1, 1] themselves. Where nobody differs from
+    The percentiles are expanded for the smaller group: plain ones find a gap that is not there too often with a
+    few people, which a test shows. People may be paired differences in [-1, 1] themselves. Where nobody differs from
     their group, the interval is that of `difference` for the smaller group; the figure is always inside.
     """
     n, m = len(main_P), len(control_Q)

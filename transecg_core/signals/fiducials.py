@@ -36,10 +36,8 @@ class Fiducial:
         What must be there to measure it: P, QRS or T.
     component
         The component of the beat that it speaks of: the one whose samples it is read from. An interval
-        that runs over several belongs to the segment between the waves, since it follows that one's
-        length most closely: over 901 records of four public datasets, less their dataset's mean, the rank
-        correlation of PR with the PQ segment is .76 (with P's duration .55), of P peak to R .73 (.22), of
-        QT with the ST segment .64 (with T's duration .54), of R to T peak .74 (.33).
+        that runs over several belongs to the segment between the waves (PR to PQ, QT to ST), whose
+        length it shares more of than of any one wave's.
     """
 
     name: str
