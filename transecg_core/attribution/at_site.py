@@ -23,7 +23,7 @@ from transecg_core.attribution.embedding import embed
 from transecg_core.attribution.intervals import mean_over_people, person_means
 from transecg_core.attribution.judgement import MIN_PEOPLE
 from transecg_core.attribution.relevance import relevances
-from transecg_core.attribution.site_people import settled
+from transecg_core.attribution.site_people import dominated, settled
 from transecg_core.attribution.site_rows import (
     DIFFERS,
     DIGITS,
@@ -264,8 +264,11 @@ def _told(
     of_N = np.isin(what.person_N, sorted(people[question]))
     used_N = of_N & np.isfinite(what.share_NK).all(axis=1)
     # The time is that of all their windows: those without relevance are no reason to forget what they lack.
+    share_PK = person_means(what.share_NK[used_N], what.person_N[used_N])
+    if dominated(share_PK):
+        return row_without(question, NO_RELEVANCE)
     found = summary(
-        person_means(what.share_NK[used_N], what.person_N[used_N]),
+        share_PK,
         person_means(what.duration_NK[of_N], what.person_N[of_N]),
         cfg.settings.bootstrap,
         _seed(cfg, site, "people", question.task),

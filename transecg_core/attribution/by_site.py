@@ -39,17 +39,19 @@ def _at(ctx: AuditContext, group: Group, task: str, method: str, number: int) ->
     cohort = group.cohort
     map_BL = group.maps[task][method]
     rows_B = group.rows_B[task] & (cohort.site_B == number)
-    used_B = rows_B & np.isfinite(map_BL).all(axis=1) & (map_BL > 0).any(axis=1)
+    used_B = rows_B & np.isfinite(map_BL).all(axis=1) & (map_BL != 0).any(axis=1)
     people = len(np.unique(cohort.person_B[rows_B]))
     left = len(np.unique(cohort.person_B[used_B]))
     if people < MIN_PEOPLE:
         return _row(people, None, f"too few people: {people}, and {MIN_PEOPLE} are needed")
     if left < MIN_PEOPLE:
-        return _row(people, None, f"the map has relevance for the true class for {left} people only")
+        return _row(people, None, f"the map has relevance for {left} people only")
     seed = seed_for(ctx.seed, "attribution", "people", task, ctx.sites[number].name)
     found = summarise(
         map_BL[used_B], cohort.component_BL[used_B], cohort.person_B[used_B], ctx.bootstrap, seed
     )
+    if not found:
+        return _row(left, None, "on the whole nothing speaks for the true class")
     return _row(left, found, None)
 
 

@@ -172,19 +172,21 @@ def _entry(
     known_B = asked_B & np.isfinite(control.shifted_B + control.random_B)
     control_passes = bool(known_B.any()) and passes(*_gained(ctx, group, task, control, known_B))
     people = len(np.unique(cohort.person_B[judged_B]))
-    shown, reason = judge(method, people, competence, faithful, shifted, control_passes)
+    checks = _checks(group, task, method, evidence, rows_B, leader(components))
+    shown, reason = judge(method, people, competence, faithful, shifted, control_passes, checks)
     if not components:
-        shown, reason = False, "the map has no relevance in favour of the target"
+        nothing = "on the whole nothing in the map speaks for the target"
+        shown, reason = False, f"{nothing}; {reason}" if shown else f"{reason}; {nothing}"
     asked = int(asked_B.sum())
     if broken := asked - int(rows_B.sum()):
         reason += f"; {broken} of {asked} maps left out, not finite"
-    if empty := int(rows_B.sum() - (map_BL[rows_B] > 0).any(axis=1).sum()):
-        reason += f"; components without {empty} of {asked} maps, which have nothing in favour of the target"
+    if empty := int(rows_B.sum() - (map_BL[rows_B] != 0).any(axis=1).sum()):
+        reason += f"; components without {empty} of {asked} maps, which are empty"
     return {
         "components": components,
         "faithfulness": faithful.value,
         "faithfulness_shifted": shifted.value,
-        **_checks(group, task, method, evidence, rows_B, leader(components)),
+        **checks,
         "shown": shown,
         "reason": reason,
     }

@@ -84,7 +84,7 @@ def knocked_out(ctx: AuditContext, group: Group, fill: str) -> dict[str, np.ndar
 def knockout_agreement(
     map_BL: np.ndarray, drop_BK: np.ndarray, component_BL: np.ndarray, person_B: np.ndarray
 ) -> float | None:
-    """Return Spearman's correlation over components of enrichment and drop per sample, mean over people.
+    """Return Spearman's correlation over components of net relevance and drop, both per sample, mean over people.
 
     None where nobody has `LEAST_COMPONENTS` components with both.
 
@@ -102,9 +102,9 @@ def knockout_agreement(
     duration_PK = person_means(durations(component_BL[usable_B]), person_B)
     drop_PK = means_where_known(drop_BK[usable_B], person_B)
     with np.errstate(invalid="ignore", divide="ignore"):
-        enrichment_PK = np.where(duration_PK > 0, share_PK / duration_PK, np.nan)
-    both_PK = np.isfinite(enrichment_PK) & np.isfinite(drop_PK)
-    found = [_spearman(e[ok], d[ok]) for e, d, ok in zip(enrichment_PK, drop_PK, both_PK, strict=True)]
+        density_PK = np.where(duration_PK > 0, share_PK / duration_PK, np.nan)
+    both_PK = np.isfinite(density_PK) & np.isfinite(drop_PK)
+    found = [_spearman(e[ok], d[ok]) for e, d, ok in zip(density_PK, drop_PK, both_PK, strict=True)]
     known = [value for value in found if value is not None]
     return float(np.mean(known)) if known else None
 

@@ -7,30 +7,17 @@ from itertools import chain
 from math import floor
 from typing import Any, NamedTuple
 
-from transecg_core.attribution.judgement import leader
+from transecg_core.attribution.judgement import NULL_MODELS, leader
 from transecg_core.attribution.methods import CLAIM_METHODS, CLAIM_PATCH, FAMILIES
 
 KEPT = 0.8
 """Share of the draws with moved boundaries, and of the retrained models, that must put a claimed component first."""
-
-SHOWS_THE_SIGNAL = 0.5
-"""Rank correlation with the map of a model that learned nothing, or nonsense, from which a map carries no claim.
-
-A map that hardly changes with the model shows the signal (Adebayo et al., Sanity Checks for Saliency Maps, 2018).
-Random scores have 0 and the same map 1; there is no sharp limit between, and half way is a convention.
-"""
 
 POSSIBLE_FILLS = ("people", "mean")
 """Fills of the knock-out that must put a claimed component first; the others make beats that no heart makes."""
 
 OTHER_FILLS = ("bridge", "zero")
 """Fills whose first component is told where it is another one."""
-
-NULL_MODELS = {
-    "randomised_correlation": "a re-initialised model",
-    "permuted_correlation": "a model trained on permuted labels",
-}
-"""Key of the report -> the model whose map a map must differ from."""
 
 Entry = Mapping[str, Any]
 """One method's entry of the report's ``attribution`` of a task."""
@@ -63,8 +50,6 @@ def claim(entry_by_method: Mapping[str, Entry], patch: int | None) -> Claim:
     - another `patch` than `CLAIM_PATCH`;
     - a family (gradient, perturbation) without a shown map;
     - a used map whose largest component isn't the others' too, or whose interval isn't above 1;
-    - a used map that resembles that of a model that learned nothing, or nonsense, by `SHOWS_THE_SIGNAL` or more;
-    - a used map whose agreement with knock-out isn't above 0;
     - a used map that keeps the component first in less than `KEPT` of the draws with moved boundaries, or of the
       retrained models; or no used map with moved boundaries at all;
     - a knock-out by one of `POSSIBLE_FILLS` that puts another component first, shown or not.
@@ -82,8 +67,8 @@ def claim(entry_by_method: Mapping[str, Entry], patch: int | None) -> Claim:
     Returns
     -------
     Claim
-        With one component if every used map tells it from all others: its interval lies above their
-        enrichments. Else with all that are above 1 in every used map, and none of them as the first.
+        With one component if every used map tells it from all others: over the same people it has more, with the
+        whole interval of the difference. Else with all that are above 1 in every used map, and none of them as the first.
     """
     shown = {
         family: [m for m in methods if m in entry_by_method and entry_by_method[m]["shown"]]
@@ -95,7 +80,7 @@ def claim(entry_by_method: Mapping[str, Entry], patch: int | None) -> Claim:
     against += _unlike(used)
     first = next((leader(entry["components"]) for entry in used.values()), None)
     if first is not None:
-        against += [*_model_blind(used), *_unstable(used, first), *_refilled(entry_by_method, first)]
+        against += [*_unstable(used, first), *_refilled(entry_by_method, first)]
     if against or first is None:
         return Claim(None, (), "; ".join(against))
     others = [name for name in _known(used) if name != first]
@@ -136,21 +121,6 @@ def _unlike(used: Mapping[str, Entry]) -> list[str]:
     return out
 
 
-def _model_blind(used: Mapping[str, Entry]) -> list[str]:
-    """Return which maps show the signal and not what the model makes of it."""
-    alike = [
-        f"{method} looks like the map of {whose} (rank correlation {entry[key]:.2f}): it shows the signal, not the model"
-        for method, entry in used.items()
-        for key, whose in NULL_MODELS.items()
-        if entry.get(key) is not None and entry[key] >= SHOWS_THE_SIGNAL
-    ]
-    return alike + [
-        f"{method} does not agree with knock-out ({entry['knockout_agreement']:.2f})"
-        for method, entry in used.items()
-        if entry.get("knockout_agreement") is not None and entry["knockout_agreement"] <= 0
-    ]
-
-
 def _unstable(used: Mapping[str, Entry], first: str) -> list[str]:
     """Return which maps lose the leader when boundaries move, or when the model is trained again."""
     jitter, seeds = _measured(used, _jitter_first), _measured(used, _seeds_first)
@@ -170,12 +140,12 @@ def _refilled(entry_by_method: Mapping[str, Entry], first: str) -> list[str]:
 
 
 def _not_told_apart(used: Mapping[str, Entry], first: str, other: str) -> list[str]:
-    """Return the maps in which the leader's interval reaches down to another component's enrichment."""
+    """Return the maps in which the leader may have no more than another component, over the same people."""
+    parts = {method: entry["components"].get(other) or {} for method, entry in used.items()}
     return [
         method
-        for method, entry in used.items()
-        if (value := (entry["components"].get(other) or {}).get("enrichment")) is not None
-        and entry["components"][first]["ci95"][0] <= value
+        for method, part in parts.items()
+        if part.get("enrichment") is not None and not (part.get("behind") and part["behind"][0] > 0)
     ]
 
 

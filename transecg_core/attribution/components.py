@@ -12,18 +12,40 @@ from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS
 
 UNDEFINED = COMPONENT_CODE["undefined"]
 
+NO_TIME = 1e-12
+"""Share of the time that is nothing but rounding."""
+
 
 def shares(relevance_BL: np.ndarray, component_BL: np.ndarray) -> np.ndarray:
-    """Return the share of each window's relevance per component, (B, K).
+    """Return each component's net relevance, as a share of all of the window's relevance, (B, K).
 
-    Only relevance that speaks *for* the target counts (negative values are set to zero), and
-    every window has the same weight. Rows sum to 1; a window without any positive relevance is NaN.
+    What speaks against the target counts against: the sizes of a row sum to 1 at most, so that every window
+    has the same weight, and a component that speaks for the target here and against it there cancels in a
+    mean. A window without any relevance is NaN.
     """
-    positive_BL = np.clip(relevance_BL.astype(np.float64), 0, None)
-    total_B = positive_BL.sum(axis=1)
-    by_component = [(positive_BL * (component_BL == code)).sum(axis=1) for code in range(len(COMPONENTS))]
+    total_B = np.abs(relevance_BL.astype(np.float64)).sum(axis=1)
+    by_component = [(relevance_BL * (component_BL == code)).sum(axis=1) for code in range(len(COMPONENTS))]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.stack(by_component, axis=1) / np.where(total_B > 0, total_B, np.nan)[:, None]
+
+
+def in_favour(share_RK: np.ndarray) -> np.ndarray:
+    """Return the shares of what speaks for the target in mean `shares`, (R, K).
+
+    Components that on the whole speak against it have 0, the others sum to 1; all are 0 where none speaks for it.
+    The sign is cut off here and no earlier: cut off per window or person, what is nothing on the whole
+    would count by how much it varies (and a long component, of which there is most, most of all).
+    """
+    positive_RK = np.clip(share_RK, 0, None)
+    total_R1 = positive_RK.sum(axis=1, keepdims=True)
+    found_RK: np.ndarray = positive_RK / np.where(total_R1 > 0, total_R1, 1.0)
+    return found_RK
+
+
+def enrichment(share_RK: np.ndarray, duration_RK: np.ndarray) -> np.ndarray:
+    """Return share in favour / share of the time, (R, K), of mean `shares`; NaN where there is no such component."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(duration_RK > NO_TIME, in_favour(share_RK) / duration_RK, np.nan)
 
 
 def durations(component_BL: np.ndarray) -> np.ndarray:
@@ -46,8 +68,9 @@ def summarise(
     """Return component -> share, duration share, enrichment and its 95 % interval over people.
 
     Enrichment is share / duration share: long components collect relevance by their length alone,
-    and a map without any preference has enrichment 1 everywhere. What isn't defined is None:
-    the enrichment of a component that no window has, everything where no map has positive relevance.
+    and a map without any preference has enrichment 1 everywhere. ``behind`` is the interval of how much more
+    the most enriched component has, in the same resamples of people. What isn't defined is None: the enrichment
+    of a component that no window has, the leader's ``behind``. Empty where nothing speaks for the target.
     A component that only a few people show (fewer than `MIN_PEOPLE`) has no figure at all, as it would be
     theirs; its share and time count as ``undefined``, so that shares still sum to 1.
 
@@ -72,15 +95,29 @@ def summary(
     people_K = (duration_PK > 0).sum(axis=0)
     few_K = (people_K > 0) & (people_K < MIN_PEOPLE) & (np.arange(len(COMPONENTS)) != UNDEFINED)
     share_PK, duration_PK = _folded(share_PK, few_K), _folded(duration_PK, few_K)
-    counts_RP = resample_counts(len(share_PK), resamples, seed)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        enrichment_RK = (counts_RP @ share_PK) / (counts_RP @ duration_PK)
-    return {
-        name: dict.fromkeys(("share", "duration", "enrichment", "ci95"))
-        if few_K[code]
-        else _row(share_PK[:, code], duration_PK[:, code], enrichment_RK[:, code])
-        for code, name in enumerate(COMPONENTS)
-    }
+    share_K = in_favour(share_PK.mean(axis=0)[None])[0]
+    if not share_K.any():
+        return {}
+    counts_RP = resample_counts(len(share_PK), resamples, seed) / len(share_PK)
+    enrichment_RK = enrichment(counts_RP @ share_PK, counts_RP @ duration_PK)
+    # What is left over of few people keeps its share and time, which follow from the others', but no more.
+    told_K = (duration_PK > 0).sum(axis=0) >= MIN_PEOPLE
+    duration_K = duration_PK.mean(axis=0)
+    value_K = np.where(told_K, enrichment(share_K[None], duration_K[None])[0], np.nan)
+    meant_K = told_K & (np.arange(len(COMPONENTS)) != UNDEFINED)
+    first = int(np.where(meant_K, value_K, -1.0).argmax())
+    rows: dict[str, dict[str, Any]] = {}
+    for code, name in enumerate(COMPONENTS):
+        rows[name] = dict.fromkeys(("share", "duration", "enrichment", "ci95", "behind"))
+        if not few_K[code]:
+            rows[name] |= {"share": float(share_K[code]), "duration": float(duration_K[code])}
+        if told_K[code]:
+            interval = percentiles(enrichment_RK[:, code], len(share_PK))
+            rows[name] |= {"enrichment": float(value_K[code]), "ci95": list(interval)}
+        if meant_K[code] and code != first:
+            more_R = enrichment_RK[:, first] - enrichment_RK[:, code]
+            rows[name]["behind"] = list(percentiles(more_R, len(share_PK)))
+    return rows
 
 
 def _folded(value_PK: np.ndarray, few_K: np.ndarray) -> np.ndarray:
@@ -88,15 +125,3 @@ def _folded(value_PK: np.ndarray, few_K: np.ndarray) -> np.ndarray:
     out_PK = np.where(few_K, 0.0, value_PK)
     out_PK[:, UNDEFINED] += value_PK[:, few_K].sum(axis=1)
     return out_PK
-
-
-def _row(share_P: np.ndarray, duration_P: np.ndarray, enrichment_R: np.ndarray) -> dict[str, Any]:
-    share, duration = float(share_P.mean()), float(duration_P.mean())
-    # What is left over of few people keeps its share and time, which follow from the others', but no more.
-    told = int((duration_P > 0).sum()) >= MIN_PEOPLE
-    return {
-        "share": share,
-        "duration": duration,
-        "enrichment": share / duration if told else None,
-        "ci95": list(percentiles(enrichment_R, len(share_P))) if told else None,
-    }

@@ -17,9 +17,9 @@ def example_beat(ctx: AuditContext, groups: tuple[Group, ...] | None = None) -> 
     """Return the cohort's median beat with its components and the mean relevance per task and method.
 
     The beat is the median over people of their mean windows, never one person's signal; None with
-    fewer than `MIN_PEOPLE` people. Relevance is in favour of the target only, each window scaled to
-    mean 1 (1: as much as the average sample), then averaged over windows per person and over people. A window
-    without any relevance in favour counts as 0; one whose map is not finite is left out.
+    fewer than `MIN_PEOPLE` people. Every window's map has the same weight, is averaged over windows per person
+    and over people, and what then speaks for the target is scaled to mean 1 (1: as much as the average
+    sample). A window whose map is not finite is left out.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def example_beat(ctx: AuditContext, groups: tuple[Group, ...] | None = None) -> 
 
 
 def _mean_map(map_BL: np.ndarray, person_B: np.ndarray) -> list[float]:
-    positive_BL = np.clip(map_BL.astype(np.float64), 0, None)
-    mean_B1 = positive_BL.mean(axis=1, keepdims=True)
-    scaled_BL = positive_BL / np.where(mean_B1 > 0, mean_B1, 1.0)
-    return [float(v) for v in person_means(scaled_BL, person_B).mean(axis=0)]
+    size_B1 = np.abs(map_BL.astype(np.float64)).mean(axis=1, keepdims=True)
+    mean_L = person_means(map_BL / np.where(size_B1 > 0, size_B1, 1.0), person_B).mean(axis=0)
+    positive_L = np.clip(mean_L, 0, None)
+    return [float(v) for v in positive_L / (positive_L.mean() or 1.0)]

@@ -10,7 +10,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TypeVar
 
+import numpy as np
+
 from transecg_core.attribution.judgement import MIN_PEOPLE
+
+MOST_OF_ONE = 0.2
+"""Most that one person may make up of a row's shares: the dominance rule of statistical disclosure control."""
 
 Name = TypeVar("Name", bound=tuple[str, ...])
 
@@ -47,3 +52,14 @@ def _without_small_cells(people_by_row: Mapping[Name, frozenset[int]]) -> dict[N
     size = Counter(rows_of.values())
     few = {person for person, rows in rows_of.items() if size[rows] < MIN_PEOPLE}
     return {name: people - few for name, people in people_by_row.items()}
+
+
+def dominated(share_PK: np.ndarray) -> bool:
+    """Return whether one person could make up more than `MOST_OF_ONE` of what is left in favour of the target.
+
+    Relevance for and against cancels over people, and what is left is scaled to 1. Whoever chose the weights could
+    let everybody but one cancel, and the row would be that one's. The sizes of a person's shares sum
+    to 1 at most, so that it can't be where enough is left.
+    """
+    left = float(np.clip(share_PK.mean(axis=0), 0, None).sum())
+    return len(share_PK) * left * MOST_OF_ONE < 1

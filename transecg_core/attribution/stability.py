@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from transecg_core.attribution.components import durations, shares
+from transecg_core.attribution.components import durations, enrichment, shares
 from transecg_core.attribution.intervals import person_means
 from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS
 from transecg_core.signals.schema import FS_HZ
@@ -91,27 +91,25 @@ def _stretches(component_BL: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def enrichments(map_BL: np.ndarray, cut: Moved, person_B: np.ndarray) -> np.ndarray:
-    """Return the enrichment of every component in every draw, mean over people, (D, K).
+    """Return the enrichment of every component in every draw, of the mean over people, (D, K).
 
-    NaN where nobody has the component. Windows without positive relevance are left out.
+    NaN where nobody has the component. Windows without relevance are left out.
     """
     length = map_BL.shape[1]
-    positive_BL = np.clip(map_BL.astype(np.float64), 0, None)
-    total_B = positive_BL.sum(axis=1)
+    total_B = np.abs(map_BL.astype(np.float64)).sum(axis=1)
     usable_B = np.isfinite(total_B) & (total_B > 0)
     if not usable_B.any():
         return np.full((len(cut.edge_DBM), len(COMPONENTS)), np.nan)
     sum_BL = np.zeros((int(usable_B.sum()), length + 1))
-    np.cumsum(positive_BL[usable_B] / total_B[usable_B, None], axis=1, out=sum_BL[:, 1:])
+    np.cumsum(map_BL[usable_B] / total_B[usable_B, None], axis=1, out=sum_BL[:, 1:])
     edge_DBM = cut.edge_DBM[:, usable_B]
     row_B1 = np.arange(len(sum_BL))[:, None]
     share_DBM = np.diff(sum_BL[row_B1[None], edge_DBM], axis=2)
     duration_DBM = np.diff(edge_DBM, axis=2) / length
     weight_BMK = _weights(person_B[usable_B])[:, None, None] * np.eye(len(COMPONENTS))[cut.code_BM[usable_B]]
-    share_DK = np.tensordot(share_DBM, weight_BMK, axes=2)
-    duration_DK = np.tensordot(duration_DBM, weight_BMK, axes=2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(duration_DK > 1e-12, share_DK / duration_DK, np.nan)
+    return enrichment(
+        np.tensordot(share_DBM, weight_BMK, axes=2), np.tensordot(duration_DBM, weight_BMK, axes=2)
+    )
 
 
 def _weights(person_B: np.ndarray) -> np.ndarray:
@@ -135,19 +133,21 @@ def share_first(enrichment_DK: np.ndarray, first: str | None) -> float | None:
         return None
     known_DK = np.where(np.isfinite(enrichment_DK), enrichment_DK, -np.inf)
     known_DK[:, UNDEFINED] = -np.inf
-    return float((known_DK.argmax(axis=1) == COMPONENT_CODE[first]).mean())
+    leads_D = (known_DK.argmax(axis=1) == COMPONENT_CODE[first]) & (known_DK.max(axis=1) > 0)
+    return float(leads_D.mean())
 
 
 def mean_enrichment(map_BL: np.ndarray, component_BL: np.ndarray, person_B: np.ndarray) -> np.ndarray:
-    """Return every component's enrichment, mean over people, (K,); as `components.summarise` has it."""
+    """Return every component's enrichment, of the mean over people, (K,); as `components.summarise` has it."""
     share_BK = shares(map_BL, component_BL)
     usable_B = np.isfinite(share_BK[:, 0])
     if not usable_B.any():
         return np.full(len(COMPONENTS), np.nan)
-    share_K = person_means(share_BK[usable_B], person_B[usable_B]).mean(axis=0)
-    duration_K = person_means(durations(component_BL[usable_B]), person_B[usable_B]).mean(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(duration_K > 0, share_K / duration_K, np.nan)
+    share_1K = person_means(share_BK[usable_B], person_B[usable_B]).mean(axis=0, keepdims=True)
+    duration_BK = durations(component_BL[usable_B])
+    found_1K = enrichment(share_1K, person_means(duration_BK, person_B[usable_B]).mean(axis=0, keepdims=True))
+    found_K: np.ndarray = found_1K[0]
+    return found_K
 
 
 def stability(

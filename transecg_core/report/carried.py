@@ -34,8 +34,17 @@ def named(report: Mapping[str, Any], task: str) -> Named:
         return Named(None, (), NOT_SHOWN, False)
     component, components, why = claim(report["attribution"][task], report["manifest"]["config"].get("patch"))
     if not components and len(why) > MAX_REASON:
-        why = why[: MAX_REASON - 1] + "…"
+        why = _shortened(why)
     return Named(component, components, why, True)
+
+
+def _shortened(why: str) -> str:
+    """Return the first reasons, as many as fit in `MAX_REASON` characters but one at least, and how many more there are."""
+    reasons = why.split("; ")
+    fits = [n for n in range(2, len(reasons)) if len("; ".join(reasons[:n])) <= MAX_REASON]
+    kept = max(fits, default=1)
+    more = len(reasons) - kept
+    return "; ".join(reasons[:kept]) + (f"; and {more} more against it" if more else "")
 
 
 def relies(found: Named) -> str:

@@ -12,7 +12,7 @@ from transecg_core.report.numbers import NOTHING, figure
 
 Report = Mapping[str, Any]
 Entry = Mapping[str, Any]
-OWN_TEST = "no better than"
+OWN_TEST = ("no better than", "looks like the map of", "does not agree with")
 """How a map's reason begins where it fails a test of its own, see `transecg_core.attribution.judgement.judge`."""
 
 

@@ -82,6 +82,9 @@ def test_maps_of_a_blind_method_are_the_same_for_all_tasks(result):
 def test_shares_and_durations_sum_to_one(result):
     for methods in result.values():
         for row in methods.values():
+            if not row["components"]:
+                assert "nothing in the map speaks for the target" in row["reason"]
+                continue
             assert sum(c["share"] for c in row["components"].values()) == pytest.approx(1)
             assert sum(c["duration"] for c in row["components"].values()) == pytest.approx(1)
 

@@ -50,7 +50,13 @@ def _relabelled(component: int | None, share: float):
 def test_without_p_waves_p_has_no_figure_and_the_rest_stands(toy):
     rows = _rows(_changed(toy, _relabelled(COMPONENT_CODE["P"], 1.0), windows=28))
     for row in rows.values():
-        assert row["components"]["P"] == {"share": 0.0, "duration": 0.0, "enrichment": None, "ci95": None}
+        assert row["components"]["P"] == {
+            "share": 0.0,
+            "duration": 0.0,
+            "enrichment": None,
+            "ci95": None,
+            "behind": None,
+        }
         assert "P" not in (row["stability"]["jitter"] or {})
     assert claim(rows, 5).component == "QRS"
 
@@ -77,7 +83,7 @@ def test_no_delineation_at_all_names_no_component(toy):
     assert occlusion["stability"]["jitter_first"] is None
     assert occlusion["knockout_agreement"] is None
     assert not rows["component-occlusion"]["shown"]
-    assert "the map has no relevance in favour of the target" in rows["component-occlusion"]["reason"]
+    assert "nothing in the map speaks for the target" in rows["component-occlusion"]["reason"]
     assert claim(rows, 5).component is None
 
 
@@ -101,7 +107,7 @@ def test_identical_windows_have_no_relevance_to_replace(toy):
     rows = _rows(_changed(toy, change))
     assert not any(row["shown"] for row in rows.values())
     assert rows["occlusion"]["components"] == {}
-    assert "no relevance" in rows["occlusion"]["reason"]
+    assert "nothing in the map" in rows["occlusion"]["reason"]
 
 
 def test_one_person_is_too_few(toy):

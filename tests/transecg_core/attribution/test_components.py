@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from transecg_core.attribution.components import durations, shares, shown_by_few, summarise
+from transecg_core.attribution.components import durations, in_favour, shares, shown_by_few, summarise
 from transecg_core.attribution.intervals import mean_over_people, person_means, resample_counts
 from transecg_core.attribution.judgement import MIN_PEOPLE, leader
 from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS
@@ -16,11 +16,17 @@ CODES = npst.arrays(np.uint8, (4, 20), elements=st.integers(0, len(COMPONENTS) -
 
 
 @given(MAPS, CODES)
-def test_shares_and_durations_sum_to_one_or_are_undefined(map_BL, code_BL):
+def test_shares_are_bounded_by_one_and_sum_to_it_in_favour(map_BL, code_BL):
     share_BK = shares(map_BL, code_BL)
-    has_positive = (map_BL > 0).any(axis=1)
-    np.testing.assert_allclose(share_BK[has_positive].sum(axis=1), 1, rtol=1e-9)
-    assert np.isnan(share_BK[~has_positive]).all()
+    some = (map_BL != 0).any(axis=1)
+    assert (np.abs(share_BK[some]).sum(axis=1) <= 1 + 1e-6).all()
+    assert np.isnan(share_BK[~some]).all()
+    np.testing.assert_allclose(shares(np.abs(map_BL), code_BL)[some].sum(axis=1), 1, rtol=1e-5)
+    found_BK = in_favour(share_BK[some])
+    speaks = (share_BK[some] > 0).any(axis=1)
+    np.testing.assert_allclose(found_BK[speaks].sum(axis=1), 1)
+    assert not found_BK[~speaks].any()
+    assert (found_BK >= 0).all()
     np.testing.assert_allclose(durations(code_BL).sum(axis=1), 1)
 
 
@@ -34,7 +40,7 @@ def test_an_even_map_is_enriched_nowhere(code_BL, height):
             assert row["enrichment"] == pytest.approx(1)
             assert row["ci95"] == pytest.approx([1, 1])
         else:
-            assert (row["share"], row["enrichment"], row["ci95"]) == (0, None, None)
+            assert (row["share"], row["enrichment"], row["ci95"], row["behind"]) == (0, None, None, None)
 
 
 def test_known_shares_by_hand():
@@ -42,11 +48,14 @@ def test_known_shares_by_hand():
     map_BL = np.array([[1.0, -5.0, 3.0, 0.0], [0.0, 0.0, 1.0, 1.0]])
     map_BL, code_BL = np.tile(map_BL, (MIN_PEOPLE, 1)), np.tile(code_BL, (MIN_PEOPLE, 1))
     rows = summarise(map_BL, code_BL, np.arange(2 * MIN_PEOPLE), 300, 0)
-    assert rows["P"]["share"] == pytest.approx(0.125)  # .25 and 0: what speaks against doesn't count
+    # Of 9: P -4, QRS 3; of 2: QRS 1, T 1. Means: P -2/9, QRS 5/12, T 1/4; P counts as nothing, not as 1.
+    assert rows["P"]["share"] == 0
     assert rows["QRS"]["share"] == pytest.approx(0.625)
     assert rows["QRS"]["enrichment"] == pytest.approx(2.5)
-    # Half of the people have 2 and half 3; 20 people: half an interval is 2.09 * 0.5 / sqrt(19).
-    assert rows["QRS"]["ci95"] == pytest.approx([2.26, 2.74], abs=0.06)
+    assert rows["QRS"]["behind"] is None
+    # n of 20 people are of the second kind: QRS / (QRS + T) = (1/3 + n/120) / (1/3 + n/30); n is 10 +- 1.96 sqrt(5).
+    assert rows["QRS"]["ci95"] == pytest.approx([2.27, 2.90], abs=0.1)
+    assert rows["T"]["behind"] == pytest.approx([2 * 2.27 - 4, 2 * 2.90 - 4], abs=0.2)
     assert sum(row["share"] for row in rows.values()) == pytest.approx(1)
 
 
@@ -88,6 +97,39 @@ def test_what_is_left_over_of_a_few_people_has_no_enrichment():
     assert rows["undefined"]["share"] == pytest.approx(0.2 / 30)
     assert rows["undefined"]["enrichment"] is rows["undefined"]["ci95"] is None
     assert rows["QRS"]["ci95"] is not None
+
+
+def test_what_speaks_for_some_and_against_others_is_nothing_on_the_whole():
+    """QRS moves the score much, either way; T a little, for everybody. Cut off per person, QRS would lead."""
+    rng = np.random.default_rng(0)
+    code_BL = np.full((120, 20), COMPONENT_CODE["TP"], np.uint8)
+    code_BL[:, 5:8], code_BL[:, 9:17] = COMPONENT_CODE["QRS"], COMPONENT_CODE["T"]
+    map_BL = np.zeros((120, 20))
+    map_BL[:, 5:8] = np.repeat(rng.permutation(np.repeat([-1.0, 1.0], 30)), 2)[:, None]
+    map_BL[:, 9:17] = 0.1
+    person_B = np.repeat(np.arange(60), 2)
+    rows = summarise(map_BL, code_BL, person_B, 300, 0)
+    assert leader(rows) == "T"
+    assert rows["QRS"]["share"] == pytest.approx(0, abs=1e-6)
+    control = summarise(np.clip(map_BL, 0, None), code_BL, person_B, 300, 0)
+    assert leader(control) == "QRS"
+
+
+def test_the_leader_is_set_against_the_others_in_the_same_people():
+    """Who has much of T has less of everything else: the intervals overlap, the difference is clear."""
+    code_BL = np.tile(
+        np.repeat([COMPONENT_CODE["QRS"], COMPONENT_CODE["T"], COMPONENT_CODE["TP"]], 5), (40, 1)
+    )
+    both_P = np.random.default_rng(1).uniform(0.5, 1, 40)
+    share_PK = np.stack([0.52 * both_P, 0.48 * both_P, 1 - both_P], axis=1)
+    rows = summarise(np.repeat(share_PK, 5, axis=1) / 5, code_BL, np.arange(40), 500, 0)
+    assert leader(rows) == "QRS"
+    assert rows["T"]["ci95"][1] > rows["QRS"]["ci95"][0]
+    assert rows["T"]["behind"][0] > 0
+
+
+def test_a_map_that_speaks_against_the_target_has_no_components():
+    assert summarise(np.full((20, 4), -1.0), np.zeros((20, 4), dtype=np.uint8), np.arange(20), 10, 0) == {}
 
 
 def test_a_map_without_relevance_has_no_components():

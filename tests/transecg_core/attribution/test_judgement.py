@@ -4,11 +4,12 @@ import pytest
 
 from transecg_core.attribution.competence import Competence
 from transecg_core.attribution.intervals import Estimate
-from transecg_core.attribution.judgement import judge, leader, passes
+from transecg_core.attribution.judgement import SHOWS_THE_SIGNAL, judge, leader, passes
 from transecg_core.attribution.methods import METHODS
 
 GOOD, BAD = Competence(True, "balanced accuracy is fine"), Competence(False, "the model is near chance")
 FAITHFUL, COVERS_ZERO = Estimate(0.2, 0.1, 0.3), Estimate(0.2, -0.01, 0.4)
+MODEL = {"randomised_correlation": 0.49, "permuted_correlation": 0.0, "knockout_agreement": 0.01}
 NAN = Estimate(float("nan"), float("nan"), float("nan"))
 
 
@@ -29,13 +30,33 @@ NAN = Estimate(float("nan"), float("nan"), float("nan"))
 def test_a_map_is_shown_only_with_people_skill_and_faithfulness(
     method, people, competence, faithful, shifted, shown, words
 ):
-    got, reason = judge(method, people, competence, faithful, shifted, False)
+    got, reason = judge(method, people, competence, faithful, shifted, False, MODEL)
     assert got is shown
     assert words in reason
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("randomised_correlation", SHOWS_THE_SIGNAL, "looks like the map of a re-initialised model"),
+        ("permuted_correlation", 1.0, "looks like the map of a model trained on permuted labels"),
+        ("knockout_agreement", 0.0, "does not agree with knock-out (0.00)"),
+        ("knockout_agreement", -0.3, "does not agree with knock-out (-0.30)"),
+    ],
+)
+def test_a_map_that_shows_the_signal_and_not_the_model_is_greyed(key, value, words):
+    for method in METHODS:
+        shown, reason = judge(method, 20, GOOD, FAITHFUL, FAITHFUL, False, MODEL | {key: value})
+        assert not shown
+        assert method == "random" or words in reason
+
+
+def test_what_was_not_measured_greys_nothing():
+    assert judge("occlusion", 20, GOOD, FAITHFUL, FAITHFUL, False, dict.fromkeys(MODEL))[0]
+
+
 def test_every_reason_against_a_map_is_said():
-    _, reason = judge("occlusion", 3, BAD, COVERS_ZERO, COVERS_ZERO, False)
+    _, reason = judge("occlusion", 3, BAD, COVERS_ZERO, COVERS_ZERO, False, MODEL)
     for words in (
         "too few people: 3",
         "near chance",
@@ -47,7 +68,7 @@ def test_every_reason_against_a_map_is_said():
 
 def test_random_scores_that_pass_take_every_map_with_them():
     for method in METHODS:
-        shown, reason = judge(method, 20, GOOD, FAITHFUL, FAITHFUL, True)
+        shown, reason = judge(method, 20, GOOD, FAITHFUL, FAITHFUL, True, MODEL)
         assert not shown
         assert "random scores pass the same test" in reason
 
@@ -69,3 +90,4 @@ def test_undefined_never_leads():
     parts = {"QRS": {"enrichment": 2.0}, "P": {"enrichment": 1.0}, "undefined": {"enrichment": 5.0}}
     assert leader(parts) == "QRS"
     assert leader({"undefined": {"enrichment": 1.0}, "P": {"enrichment": None}}) is None
+    assert leader({"QRS": {"enrichment": 0.0}}) is None

@@ -20,10 +20,18 @@ def shares(leader: str, lift: float = 2.6) -> dict[str, Any]:
     raw = {name: share * (lift if name == leader else 0.8) for name, share in DURATION.items()}
     total = sum(raw.values())
     parts = {}
+    most = raw[leader] / total / DURATION[leader]
     for name, share in DURATION.items():
         enrichment = raw[name] / total / share
         ci95 = [enrichment * 0.85, enrichment * 1.15]
-        parts[name] = {"share": raw[name] / total, "duration": share, "enrichment": enrichment, "ci95": ci95}
+        behind = (
+            [0.8 * (most - enrichment), 1.2 * (most - enrichment)]
+            if name not in (leader, "undefined")
+            else None
+        )
+        parts[name] = {
+            "share": raw[name] / total, "duration": share, "enrichment": enrichment, "ci95": ci95, "behind": behind,
+        }  # fmt: skip
     return parts
 
 

@@ -89,14 +89,23 @@ def test_maps_that_fail_each_for_itself_are_still_drawn(rich_report) -> None:
     assert no_map(rich_report["attribution"]["sex"]) is None
 
 
+MODEL = {"randomised_correlation": None, "permuted_correlation": None, "knockout_agreement": None}
+
+
 def test_the_judge_begins_a_maps_own_failing_as_the_page_expects() -> None:
     bad, good = Estimate(-0.1, -0.2, 0.0), Estimate(0.2, 0.1, 0.3)
     able, unable = Competence(True, "learned"), Competence(False, NEAR_CHANCE)
     for faithful, shifted in ((bad, good), (good, bad)):
-        shown, reason = judge("occlusion", 40, able, faithful, shifted, False)
+        shown, reason = judge("occlusion", 40, able, faithful, shifted, False, MODEL)
         assert not shown
         assert reason.startswith(OWN_TEST)
-        assert judge("occlusion", 40, unable, faithful, shifted, False)[1].startswith(f"{NEAR_CHANCE}; ")
+        assert judge("occlusion", 40, unable, faithful, shifted, False, MODEL)[1].startswith(
+            f"{NEAR_CHANCE}; "
+        )
+    for key, value in (("randomised_correlation", 1.0), ("knockout_agreement", -1.0)):
+        shown, reason = judge("occlusion", 40, able, good, good, False, MODEL | {key: value})
+        assert not shown
+        assert reason.startswith(OWN_TEST)
 
 
 def test_sites_tell_only_what_is_shown_over_all_sites(rich_report) -> None:
