@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from transecg_core.attribution import CLAIM_METHODS, METHODS, attribute, central, example_beat, explain
+from transecg_core.attribution import group as group_module
 from transecg_core.cohorts.schema import COMPONENTS
 from transecg_core.model.heads import new_site_model
 
@@ -71,6 +72,23 @@ def test_random_scores_that_pass_refuse_every_map_of_their_task(toy, monkeypatch
         assert not row["shown"]
         assert "random scores pass the same test" in row["reason"]
     assert rows["participant"]["occlusion"]["shown"], rows["participant"]["occlusion"]["reason"]
+
+
+def test_a_map_of_the_signals_height_is_greyed_though_it_beats_every_order(toy, monkeypatch):
+    """It never saw a model. The control is the true map of the same method, which is shown."""
+    real = group_module.relevances
+
+    def height(model, x_BL, targets, method, **more):
+        if method != "occlusion":
+            return real(model, x_BL, targets, method, **more)
+        return dict.fromkeys(targets, np.abs(x_BL))
+
+    monkeypatch.setattr(group_module, "relevances", height)
+    row = attribute(replace(toy, attribution_windows=56, tasks=("sex",)))["sex"]["occlusion"]
+    assert min(row["faithfulness"], row["faithfulness_shifted"]) > 0.05
+    assert row["randomised_correlation"] == pytest.approx(1)
+    assert not row["shown"]
+    assert row["reason"].startswith("looks like the map of a re-initialised model")
 
 
 def test_maps_of_a_blind_method_are_the_same_for_all_tasks(result):
