@@ -14,6 +14,7 @@ from server.strategy import Refused
 from transecg_core.attribution.judgement import MIN_PEOPLE
 from transecg_core.attribution.site_rows import (
     DIGITS,
+    FIGURES,
     FROM_DATA,
     NO_ANSWER,
     NOT_ALLOWED,
@@ -38,7 +39,6 @@ MAX_ENRICHMENT = 1e6
 ROUNDING = 0.51 * 10**-DIGITS
 """How far a figure may be from what was rounded."""
 KEYS = frozenset({"task", "head", "method", "n_participants", "components", "reason", "accuracy"})
-FIGURES = frozenset({"share", "duration", "enrichment", "ci95"})
 
 
 def ask_sites(
@@ -180,7 +180,7 @@ def _check_components(components: object) -> None:
     if not isinstance(components, dict) or components.keys() != set(COMPONENTS):
         raise Refused("its components are not the known ones")
     for name, one in components.items():
-        if not isinstance(one, dict) or one.keys() != FIGURES:
+        if not isinstance(one, dict) or one.keys() != set(FIGURES):
             raise Refused("a component has not the known figures")
         if name != "undefined" and set(map(type, one.values())) == {type(None)}:
             continue  # that of a few people, counted as ``undefined``

@@ -166,8 +166,8 @@ def _summary(
 
 
 def by_enrichment(components: Mapping[str, Mapping[str, Any]]) -> Ranking:
-    """Rank the components of a map's summary."""
-    return ranked({name: components[name]["enrichment"] or 0.0 for name in MEANT})
+    """Rank the components of a map's summary; all are equal where nothing speaks for the target."""
+    return ranked({name: (components.get(name) or {}).get("enrichment") or 0.0 for name in MEANT})
 
 
 def ranked(value: Mapping[str, float]) -> Ranking:

@@ -23,10 +23,11 @@ from transecg_core.attribution.embedding import embed
 from transecg_core.attribution.intervals import mean_over_people, person_means
 from transecg_core.attribution.judgement import MIN_PEOPLE
 from transecg_core.attribution.relevance import relevances
-from transecg_core.attribution.site_people import dominated, settled
+from transecg_core.attribution.site_people import profiles, settled
 from transecg_core.attribution.site_rows import (
     DIFFERS,
     DIGITS,
+    FIGURES,
     METHODS_AT_SITE,
     NEAR_CHANCE,
     NO_HEAD,
@@ -68,7 +69,7 @@ class _Measured:
     person_N, right_N
         Index of the person, and whether the head is right.
     share_NK, duration_NK
-        Share of the relevance per component, NaN where the map is empty, and of the time.
+        The person's share of the relevance per component, NaN where they have none in favour, and of the time.
     """
 
     person_N: np.ndarray
@@ -246,6 +247,7 @@ def _measured(cohort: AuditCohort, task: str, guess_B: np.ndarray, map_BL: np.nd
     code = COMPONENT_CODE["undefined"]
     share_NK, duration_NK = shares(map_BL[known_B], component_NL), durations(component_NL)
     share_NK[(component_NL == code).all(axis=1)] = np.eye(share_NK.shape[1])[code]
+    share_NK = profiles(share_NK, cohort.person_B[known_B])
     right_N = (guess_B == cohort.label_B[task])[known_B].astype(np.float64)
     found = _Measured(cohort.person_B[known_B], right_N, share_NK, duration_NK)
     # Whoever chose the weights could make a map empty for all but a few: they count who are left.
@@ -265,8 +267,6 @@ def _told(
     used_N = of_N & np.isfinite(what.share_NK).all(axis=1)
     # The time is that of all their windows: those without relevance are no reason to forget what they lack.
     share_PK = person_means(what.share_NK[used_N], what.person_N[used_N])
-    if dominated(share_PK):
-        return row_without(question, NO_RELEVANCE)
     found = summary(
         share_PK,
         person_means(what.duration_NK[of_N], what.person_N[of_N]),
@@ -281,7 +281,7 @@ def _told(
 def _component(one: Mapping[str, Any]) -> dict[str, Any]:
     """Return a component's figures as they leave: rounded, undefined where its duration rounds to nothing."""
     if one["share"] is None:  # that of a few people, counted as ``undefined``
-        return dict(one)
+        return dict.fromkeys(FIGURES)
     share, duration = _rounded(one["share"]), _rounded(one["duration"])
     defined = duration > 0 and one["ci95"] is not None and all(map(isfinite, one["ci95"]))
     return {

@@ -19,15 +19,15 @@ from transecg_core.attribution.checks import (
     means_where_known,
 )
 from transecg_core.attribution.competence import Competence, class_competence, identification_competence
-from transecg_core.attribution.components import shown_by_few, summarise
+from transecg_core.attribution.components import left_in_favour, shown_by_few, summarise
 from transecg_core.attribution.gains import Gain, gains
 from transecg_core.attribution.group import PERSON_TASKS, Group, explain
 from transecg_core.attribution.intervals import Estimate, mean_over_people
 from transecg_core.attribution.judgement import MIN_PEOPLE, judge, leader, passes
 from transecg_core.attribution.knockout import FILLS
-from transecg_core.attribution.methods import METHODS
+from transecg_core.attribution.methods import BY_COMPONENT, METHODS
 from transecg_core.attribution.retrained import over_seeds, permuted_correlations
-from transecg_core.attribution.stability import BY_COMPONENT, Moved, enrichments, moved, stability
+from transecg_core.attribution.stability import Moved, enrichments, moved, stability
 from transecg_core.model.heads import CLASSES
 from transecg_core.risk.context import AuditContext
 from transecg_core.seeds import seed_for
@@ -172,8 +172,9 @@ def _entry(
     known_B = asked_B & np.isfinite(control.shifted_B + control.random_B)
     control_passes = bool(known_B.any()) and passes(*_gained(ctx, group, task, control, known_B))
     people = len(np.unique(cohort.person_B[judged_B]))
+    left = left_in_favour(map_BL[rows_B], cohort.component_BL[rows_B], person_B)
     checks = _checks(group, task, method, evidence, rows_B, leader(components))
-    shown, reason = judge(method, people, competence, faithful, shifted, control_passes, checks)
+    shown, reason = judge(method, people, competence, faithful, shifted, control_passes, checks, left)
     if not components:
         nothing = "on the whole nothing in the map speaks for the target"
         shown, reason = False, f"{nothing}; {reason}" if shown else f"{reason}; {nothing}"
@@ -224,7 +225,7 @@ def _checks(
             map_BL[rows_B], evidence.drop_BK[YARDSTICK][task][rows_B], cohort.component_BL[rows_B], person_B
         ),
         "stability": stability(
-            None if by_component else np.where(few_K, np.nan, enrichments(map_BL[rows_B], cut, person_B)),
+            None if by_component else enrichments(map_BL[rows_B], cut, person_B, few_K),
             first,
             fills if by_component else None,
             seeds,

@@ -8,7 +8,7 @@ from math import floor
 from typing import Any, NamedTuple
 
 from transecg_core.attribution.judgement import NULL_MODELS, leader
-from transecg_core.attribution.methods import CLAIM_METHODS, CLAIM_PATCH, FAMILIES
+from transecg_core.attribution.methods import BY_COMPONENT, CLAIM_METHODS, CLAIM_PATCH, FAMILIES
 
 KEPT = 0.8
 """Share of the draws with moved boundaries, and of the retrained models, that must put a claimed component first."""
@@ -49,7 +49,7 @@ def claim(entry_by_method: Mapping[str, Entry], patch: int | None) -> Claim:
 
     - another `patch` than `CLAIM_PATCH`;
     - a family (gradient, perturbation) without a shown map;
-    - a used map whose largest component isn't the others' too, or whose interval isn't above 1;
+    - a used map whose largest component isn't the others' too, or whose interval (for all components at once) isn't above 1;
     - a used map that keeps the component first in less than `KEPT` of the draws with moved boundaries, or of the
       retrained models; or no used map with moved boundaries at all;
     - a knock-out by one of `POSSIBLE_FILLS` that puts another component first, shown or not.
@@ -102,7 +102,9 @@ def _known(used: Mapping[str, Entry]) -> list[str]:
 
 
 def _above_one(entry: Entry, component: str) -> bool:
-    interval = (entry["components"].get(component) or {}).get("ci95")
+    part = entry["components"].get(component) or {}
+    # Which components are named is chosen by the same figures, so their intervals must hold for all at once.
+    interval = part.get("joint95") or part.get("ci95")
     return interval is not None and bool(interval[0] > 1)
 
 
@@ -184,7 +186,7 @@ def _sometimes(used: Mapping[str, Entry], named: Sequence[str]) -> list[str]:
 def _unchecked(entry_by_method: Mapping[str, Entry], used: Mapping[str, Entry]) -> list[str]:
     """Return what was not measured, of all used maps or of some: the limits of the claim."""
     lacks = {
-        f"against {whose}": [m for m, e in used.items() if e.get(key) is None]
+        f"against {whose}": [m for m, e in used.items() if e.get(key) is None or m in BY_COMPONENT]
         for key, whose in NULL_MODELS.items()
     }
     lacks["under moved boundaries"] = [m for m in used if m not in _measured(used, _jitter_first)]

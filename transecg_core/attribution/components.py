@@ -9,11 +9,12 @@ import numpy as np
 from transecg_core.attribution.intervals import percentiles, person_means, resample_counts
 from transecg_core.attribution.judgement import MIN_PEOPLE
 from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS
+from transecg_core.risk.estimate import expanded_tail
 
 UNDEFINED = COMPONENT_CODE["undefined"]
 
-NO_TIME = 1e-12
-"""Share of the time that is nothing but rounding."""
+NOTHING = 1e-6
+"""A share that is nothing but rounding, of maps in single precision."""
 
 
 def shares(relevance_BL: np.ndarray, component_BL: np.ndarray) -> np.ndarray:
@@ -23,7 +24,8 @@ def shares(relevance_BL: np.ndarray, component_BL: np.ndarray) -> np.ndarray:
     has the same weight, and a component that speaks for the target here and against it there cancels in a
     mean. A window without any relevance is NaN.
     """
-    total_B = np.abs(relevance_BL.astype(np.float64)).sum(axis=1)
+    relevance_BL = relevance_BL.astype(np.float64)
+    total_B = np.abs(relevance_BL).sum(axis=1)
     by_component = [(relevance_BL * (component_BL == code)).sum(axis=1) for code in range(len(COMPONENTS))]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.stack(by_component, axis=1) / np.where(total_B > 0, total_B, np.nan)[:, None]
@@ -38,14 +40,25 @@ def in_favour(share_RK: np.ndarray) -> np.ndarray:
     """
     positive_RK = np.clip(share_RK, 0, None)
     total_R1 = positive_RK.sum(axis=1, keepdims=True)
-    found_RK: np.ndarray = positive_RK / np.where(total_R1 > 0, total_R1, 1.0)
+    found_RK: np.ndarray = np.where(total_R1 > NOTHING, positive_RK / np.maximum(total_R1, NOTHING), 0.0)
     return found_RK
+
+
+def left_in_favour(relevance_BL: np.ndarray, component_BL: np.ndarray, person_B: np.ndarray) -> float:
+    """Return how much of all relevance, for and against, is left in favour of the target over people, 0 to 1.
+
+    Shares are of this; where little is left, little speaks for anything.
+    """
+    share_BK = shares(relevance_BL, component_BL)
+    usable_B = np.isfinite(share_BK[:, 0])
+    mean_K = person_means(share_BK[usable_B], person_B[usable_B]).mean(axis=0) if usable_B.any() else 0.0
+    return float(np.clip(mean_K, 0, None).sum())
 
 
 def enrichment(share_RK: np.ndarray, duration_RK: np.ndarray) -> np.ndarray:
     """Return share in favour / share of the time, (R, K), of mean `shares`; NaN where there is no such component."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(duration_RK > NO_TIME, in_favour(share_RK) / duration_RK, np.nan)
+        return np.where(duration_RK > NOTHING, in_favour(share_RK) / duration_RK, np.nan)
 
 
 def durations(component_BL: np.ndarray) -> np.ndarray:
@@ -68,7 +81,8 @@ def summarise(
     """Return component -> share, duration share, enrichment and its 95 % interval over people.
 
     Enrichment is share / duration share: long components collect relevance by their length alone,
-    and a map without any preference has enrichment 1 everywhere. ``behind`` is the interval of how much more
+    and a map without any preference has enrichment 1 everywhere. ``joint95`` holds for all components at once: what
+    is named because it is largest needs no less. ``behind`` is the interval of how much more
     the most enriched component has, in the same resamples of people. What isn't defined is None: the enrichment
     of a component that no window has, the leader's ``behind``. Empty where nothing speaks for the target.
     A component that only a few people show (fewer than `MIN_PEOPLE`) has no figure at all, as it would be
@@ -94,7 +108,7 @@ def summary(
     """Return what `summarise` does, from each person's mean shares and durations."""
     people_K = (duration_PK > 0).sum(axis=0)
     few_K = (people_K > 0) & (people_K < MIN_PEOPLE) & (np.arange(len(COMPONENTS)) != UNDEFINED)
-    share_PK, duration_PK = _folded(share_PK, few_K), _folded(duration_PK, few_K)
+    share_PK, duration_PK = folded(share_PK, few_K), folded(duration_PK, few_K)
     share_K = in_favour(share_PK.mean(axis=0)[None])[0]
     if not share_K.any():
         return {}
@@ -106,22 +120,45 @@ def summary(
     value_K = np.where(told_K, enrichment(share_K[None], duration_K[None])[0], np.nan)
     meant_K = told_K & (np.arange(len(COMPONENTS)) != UNDEFINED)
     first = int(np.where(meant_K, value_K, -1.0).argmax())
+    joint_K2 = joint_intervals(enrichment_RK, value_K, meant_K, len(share_PK))
     rows: dict[str, dict[str, Any]] = {}
     for code, name in enumerate(COMPONENTS):
-        rows[name] = dict.fromkeys(("share", "duration", "enrichment", "ci95", "behind"))
+        rows[name] = dict.fromkeys(("share", "duration", "enrichment", "ci95", "joint95", "behind"))
         if not few_K[code]:
             rows[name] |= {"share": float(share_K[code]), "duration": float(duration_K[code])}
         if told_K[code]:
             interval = percentiles(enrichment_RK[:, code], len(share_PK))
             rows[name] |= {"enrichment": float(value_K[code]), "ci95": list(interval)}
+        if meant_K[code]:
+            rows[name]["joint95"] = [float(limit) for limit in joint_K2[code]]
         if meant_K[code] and code != first:
             more_R = enrichment_RK[:, first] - enrichment_RK[:, code]
             rows[name]["behind"] = list(percentiles(more_R, len(share_PK)))
     return rows
 
 
-def _folded(value_PK: np.ndarray, few_K: np.ndarray) -> np.ndarray:
-    """Return the values with those of the marked components added to ``undefined``."""
+def joint_intervals(
+    enrichment_RK: np.ndarray, value_K: np.ndarray, meant_K: np.ndarray, people: int
+) -> np.ndarray:
+    """Return intervals that hold for all the components meant at once, 95 times in 100, (K, 2).
+
+    The half-width in standard deviations is the 95 % quantile, over resamples, of the largest deviation of any component
+    (max-T: Romano and Wolf 2005, "Exact and Approximate Stepdown Methods for Multiple Hypothesis Testing", JASA 100),
+    with the level widened for few people as everywhere.
+    """
+    sd_K = np.nan_to_num(np.nanstd(enrichment_RK[:, meant_K], axis=0))
+    off_RK = np.abs(enrichment_RK[:, meant_K] - value_K[meant_K]) / np.where(sd_K > 0, sd_K, 1.0)
+    largest_R = np.nan_to_num(off_RK).max(axis=1, initial=0.0)
+    out_K2 = np.full((len(value_K), 2), np.nan)
+    half_K = np.quantile(largest_R, 1 - 2 * expanded_tail(people)) * sd_K
+    out_K2[meant_K] = np.stack(
+        [np.maximum(value_K[meant_K] - half_K, 0.0), value_K[meant_K] + half_K], axis=1
+    )
+    return out_K2
+
+
+def folded(value_PK: np.ndarray, few_K: np.ndarray) -> np.ndarray:
+    """Return the values with those of the marked components added to ``undefined``, before any sign is cut off."""
     out_PK = np.where(few_K, 0.0, value_PK)
     out_PK[:, UNDEFINED] += value_PK[:, few_K].sum(axis=1)
     return out_PK

@@ -7,7 +7,7 @@ from typing import Any
 
 from transecg_core.attribution.competence import Competence
 from transecg_core.attribution.intervals import Estimate
-from transecg_core.attribution.methods import TASK_BLIND
+from transecg_core.attribution.methods import BY_COMPONENT, TASK_BLIND
 
 MIN_PEOPLE = 10
 """Fewer people carry no interval worth the name; also the smallest group a report may describe."""
@@ -18,7 +18,9 @@ SHOWS_THE_SIGNAL = 0.5
 
 A map that hardly changes with the model shows the signal (Adebayo et al., Sanity Checks for Saliency Maps, 2018).
 Random scores have 0 and a map that never saw the model 1; there is no sharp limit between, and half way is a
-convention.
+convention. Its size counts: the sign of what a model that learned nothing answers is a coin's.
+Maps by whole components (`methods.BY_COMPONENT`) aren't held to it: of so few levels, unrelated ones reach it
+one time in five.
 """
 
 NULL_MODELS = {
@@ -41,6 +43,7 @@ def judge(
     shifted: Estimate,
     control_passes: bool,
     checks: Mapping[str, Any],
+    left: float,
 ) -> tuple[bool, str]:
     """Return whether a map may be shown, and every reason against it, or else the evidence, in plain words.
 
@@ -55,9 +58,11 @@ def judge(
     checks
         The report's correlations with `NULL_MODELS`, and ``knockout_agreement``; None where not measured. Height
         alone gains over both orders; it is these that ask what the model makes of it.
+    left
+        From `components.left_in_favour`: shares are of this, and it is told with them.
     """
     evidence = f"insertion minus deletion, less random: {faithful}; less itself moved in time: {shifted}"
-    evidence += f"; {people} people"
+    evidence += f"; {left:.0%} of the relevance left in favour; {people} people"
     if method == "random":
         found = "pass the same test" if control_passes else "fail the test, as they should"
         return False, f"negative control: random scores {found}; {evidence}"
@@ -72,7 +77,7 @@ def judge(
         against.append("no better than random")
     if not shifted.low > 0:
         against.append("no better than itself moved in time")
-    against += _model_blind(checks)
+    against += _model_blind(method, checks)
     if against:
         return False, f"{'; '.join(against)}; {evidence}"
     if method in TASK_BLIND:
@@ -80,12 +85,12 @@ def judge(
     return True, f"{evidence}; {competence.sentence}"
 
 
-def _model_blind(checks: Mapping[str, Any]) -> list[str]:
+def _model_blind(method: str, checks: Mapping[str, Any]) -> list[str]:
     """Return why a map shows the signal and not what the model makes of it."""
     alike = [
         f"looks like the map of {whose} (rank correlation {checks[key]:.2f}): it shows the signal, not the model"
         for key, whose in NULL_MODELS.items()
-        if checks[key] is not None and checks[key] >= SHOWS_THE_SIGNAL
+        if method not in BY_COMPONENT and checks[key] is not None and abs(checks[key]) >= SHOWS_THE_SIGNAL
     ]
     found = checks["knockout_agreement"]
     return alike if found is None or found > 0 else [*alike, f"does not agree with knock-out ({found:.2f})"]

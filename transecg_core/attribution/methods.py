@@ -35,3 +35,6 @@ SIGNED: frozenset[str] = frozenset({"integrated-gradients", "occlusion", "compon
 
 CLAIM_PATCH = 5
 """Samples per token of a model whose components may be named: wider tokens straddle PQ and QRS (`resolution`)."""
+
+BY_COMPONENT: frozenset[str] = frozenset({"component-occlusion"})
+"""Methods whose map is made of whole components: other boundaries would need other maps."""

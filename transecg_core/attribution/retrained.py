@@ -50,19 +50,17 @@ def over_seeds(ctx: AuditContext, group: Group) -> dict[str, dict[str, Any]]:
 
 
 def _enrichment(group: Group, task: str, map_BL: np.ndarray, few: np.ndarray) -> np.ndarray:
-    known = group.rows_B[task][few]
+    cohort, rows_B = group.cohort, group.rows_B[task]
+    rare_K = shown_by_few(cohort.component_BL[rows_B], cohort.person_B[rows_B])
+    known = rows_B[few]
     rows = few[known]
-    return mean_enrichment(map_BL[known], group.cohort.component_BL[rows], group.cohort.person_B[rows])
+    return mean_enrichment(map_BL[known], cohort.component_BL[rows], cohort.person_B[rows], rare_K)
 
 
 def _summary(group: Group, task: str, method: str, rows: list[np.ndarray]) -> dict[str, Any]:
-    cohort, rows_B = group.cohort, group.rows_B[task]
-    few_K = shown_by_few(cohort.component_BL[rows_B], cohort.person_B[rows_B])
-    own_K = np.where(
-        few_K, np.nan, _enrichment(group, task, group.maps[task][method], np.arange(len(cohort)))
-    )
+    own_K = _enrichment(group, task, group.maps[task][method], np.arange(len(group.cohort)))
     parts = {n: {"enrichment": v if np.isfinite(v) else None} for n, v in zip(COMPONENTS, own_K, strict=True)}
-    enrichment_DK = np.where(few_K, np.nan, np.stack(rows))
+    enrichment_DK = np.stack(rows)
     return {
         "models": len(rows),
         "first": share_first(enrichment_DK, leader(parts)),

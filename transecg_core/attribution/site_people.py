@@ -1,4 +1,4 @@
-"""Which people the rows of one answer may rest on, so that no two of them differ by a few.
+"""Which people the rows of one answer may rest on, so that no two of them differ by a few, and what each adds to them.
 
 A row over ten people says nothing about one. Two rows do: so many people times the mean of one, less the same
 of another, is the sum over whoever is in the first alone. What holds for a row must hold for every such sum.
@@ -12,10 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from transecg_core.attribution.components import in_favour
 from transecg_core.attribution.judgement import MIN_PEOPLE
-
-MOST_OF_ONE = 0.2
-"""Most that one person may make up of a row's shares: the dominance rule of statistical disclosure control."""
 
 Name = TypeVar("Name", bound=tuple[str, ...])
 
@@ -54,12 +52,17 @@ def _without_small_cells(people_by_row: Mapping[Name, frozenset[int]]) -> dict[N
     return {name: people - few for name, people in people_by_row.items()}
 
 
-def dominated(share_PK: np.ndarray) -> bool:
-    """Return whether one person could make up more than `MOST_OF_ONE` of what is left in favour of the target.
+def profiles(share_NK: np.ndarray, person_N: np.ndarray) -> np.ndarray:
+    """Return each person's shares in favour of the target at each of their windows, (N, K), NaN where they have none.
 
-    Relevance for and against cancels over people, and what is left is scaled to 1. Whoever chose the weights could
-    let everybody but one cancel, and the row would be that one's. The sizes of a person's shares sum
-    to 1 at most, so that it can't be where enough is left.
+    The server nets relevance over people as well; here the sign is cut off per person, and what is left is scaled
+    to 1, so that everybody is the same part of a row. Otherwise whoever chose the weights could let all
+    but one person cancel.
     """
-    left = float(np.clip(share_PK.mean(axis=0), 0, None).sum())
-    return len(share_PK) * left * MOST_OF_ONE < 1
+    profile_NK = np.full_like(share_NK, np.nan)
+    for person in np.unique(person_N):
+        own_N = person_N == person
+        told_NK = share_NK[own_N & np.isfinite(share_NK).all(axis=1)]
+        if len(told_NK) and (found_K := in_favour(told_NK.mean(axis=0)[None])[0]).any():
+            profile_NK[own_N] = found_K
+    return profile_NK

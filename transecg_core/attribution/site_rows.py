@@ -15,6 +15,9 @@ from transecg_core.utility import PERSON_TASKS
 METHODS_AT_SITE: tuple[str, ...] = ("component-occlusion", "gradient-attention")
 """Class-specific methods, one of each family; sorted. Every further one would be a further release."""
 
+FIGURES: tuple[str, ...] = ("share", "duration", "enrichment", "ci95")
+"""What is said of a component."""
+
 DIGITS = 3
 """Decimals that leave a site. More would tell more about people, and nothing about hearts."""
 
@@ -32,7 +35,7 @@ REASONS = {
     NO_HEAD: "the site holds no participant head that it trained in this run",
     NEAR_CHANCE: "the head does no better than guessing on these people, so there is nothing to explain",
     NOT_MEASURABLE: "one class only, or too few people in a class, to tell the head from guessing",
-    NO_RELEVANCE: "the map is empty for too many people, or on the whole nothing in it speaks for the true class",
+    NO_RELEVANCE: "the map is empty for too many people, or nothing in it speaks for their true class",
     DIFFERS: "set against the answer's other rows, it would tell of fewer people than a figure may rest on",
     COARSE: f"claims about components need patch={CLAIM_PATCH}",
     NOBODY_HELD_OUT: "the head trained on everybody at the site, and may know them by heart",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from transecg_core.attribution.components import durations, enrichment, shares
+from transecg_core.attribution.components import durations, enrichment, folded, shares
 from transecg_core.attribution.intervals import person_means
 from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS
 from transecg_core.signals.schema import FS_HZ
@@ -24,9 +24,6 @@ JITTER_S = 0.02
 
 DRAWS = 200
 """Draws of moved boundaries."""
-
-BY_COMPONENT = frozenset({"component-occlusion"})
-"""Methods whose map is made of whole components: other boundaries would need other maps."""
 
 UNDEFINED = COMPONENT_CODE["undefined"]
 
@@ -90,10 +87,17 @@ def _stretches(component_BL: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return edge_BM, code_BM
 
 
-def enrichments(map_BL: np.ndarray, cut: Moved, person_B: np.ndarray) -> np.ndarray:
+def enrichments(
+    map_BL: np.ndarray, cut: Moved, person_B: np.ndarray, few_K: np.ndarray | None = None
+) -> np.ndarray:
     """Return the enrichment of every component in every draw, of the mean over people, (D, K).
 
     NaN where nobody has the component. Windows without relevance are left out.
+
+    Parameters
+    ----------
+    few_K
+        Components that only a few people show (`components.shown_by_few`): they count as ``undefined``.
     """
     length = map_BL.shape[1]
     total_B = np.abs(map_BL.astype(np.float64)).sum(axis=1)
@@ -107,9 +111,10 @@ def enrichments(map_BL: np.ndarray, cut: Moved, person_B: np.ndarray) -> np.ndar
     share_DBM = np.diff(sum_BL[row_B1[None], edge_DBM], axis=2)
     duration_DBM = np.diff(edge_DBM, axis=2) / length
     weight_BMK = _weights(person_B[usable_B])[:, None, None] * np.eye(len(COMPONENTS))[cut.code_BM[usable_B]]
-    return enrichment(
-        np.tensordot(share_DBM, weight_BMK, axes=2), np.tensordot(duration_DBM, weight_BMK, axes=2)
-    )
+    share_DK = np.tensordot(share_DBM, weight_BMK, axes=2)
+    duration_DK = np.tensordot(duration_DBM, weight_BMK, axes=2)
+    few_K = np.zeros(len(COMPONENTS), dtype=bool) if few_K is None else few_K
+    return enrichment(folded(share_DK, few_K), folded(duration_DK, few_K))
 
 
 def _weights(person_B: np.ndarray) -> np.ndarray:
@@ -137,16 +142,25 @@ def share_first(enrichment_DK: np.ndarray, first: str | None) -> float | None:
     return float(leads_D.mean())
 
 
-def mean_enrichment(map_BL: np.ndarray, component_BL: np.ndarray, person_B: np.ndarray) -> np.ndarray:
-    """Return every component's enrichment, of the mean over people, (K,); as `components.summarise` has it."""
+def mean_enrichment(
+    map_BL: np.ndarray, component_BL: np.ndarray, person_B: np.ndarray, few_K: np.ndarray
+) -> np.ndarray:
+    """Return every component's enrichment, of the mean over people, (K,); as `components.summarise` has it.
+
+    Parameters
+    ----------
+    few_K
+        Components that count as ``undefined``, of all windows that are explained: these may be some of them.
+    """
     share_BK = shares(map_BL, component_BL)
     usable_B = np.isfinite(share_BK[:, 0])
     if not usable_B.any():
         return np.full(len(COMPONENTS), np.nan)
-    share_1K = person_means(share_BK[usable_B], person_B[usable_B]).mean(axis=0, keepdims=True)
-    duration_BK = durations(component_BL[usable_B])
-    found_1K = enrichment(share_1K, person_means(duration_BK, person_B[usable_B]).mean(axis=0, keepdims=True))
-    found_K: np.ndarray = found_1K[0]
+    share_1K, duration_1K = (
+        folded(person_means(value_BK[usable_B], person_B[usable_B]).mean(axis=0, keepdims=True), few_K)
+        for value_BK in (share_BK, durations(component_BL))
+    )
+    found_K: np.ndarray = enrichment(share_1K, duration_1K)[0]
     return found_K
 
 

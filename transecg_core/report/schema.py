@@ -80,7 +80,7 @@ def _non_finite(value: Any, place: str) -> Iterator[tuple[str, float]]:
 def _inverted(value: Any, place: str) -> Iterator[tuple[str, list[float]]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
-            if key in ("ci95", "behind") and item is not None and item[0] > item[1]:
+            if key in ("ci95", "joint95", "behind") and item is not None and item[0] > item[1]:
                 yield f"{place}.{key}", item
             yield from _inverted(item, f"{place}.{key}")
     elif isinstance(value, list | tuple):

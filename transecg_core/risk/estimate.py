@@ -52,12 +52,13 @@ def percentile(draws_B: np.ndarray, people: int | None = None) -> Interval:
         the normal's quantile is too small. Source: the expanded percentile interval of Hesterberg 2015,
         "What Teachers Should Know About the Bootstrap", Am. Stat. 69, section 5.
     """
-    tail = 0.025 if people is None else _expanded_tail(people)
+    tail = 0.025 if people is None else expanded_tail(people)
     low, high = np.quantile(draws_B, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def _expanded_tail(people: int) -> float:
+def expanded_tail(people: int) -> float:
+    """Return the tail of `percentile` for so few people, .025 or less."""
     if people < 2:
         return 0.0
     return float(norm.cdf(-np.sqrt(people / (people - 1)) * t.ppf(0.975, people - 1)))

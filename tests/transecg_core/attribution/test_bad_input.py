@@ -55,6 +55,7 @@ def test_without_p_waves_p_has_no_figure_and_the_rest_stands(toy):
             "duration": 0.0,
             "enrichment": None,
             "ci95": None,
+            "joint95": None,
             "behind": None,
         }
         assert "P" not in (row["stability"]["jitter"] or {})

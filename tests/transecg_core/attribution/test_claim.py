@@ -18,7 +18,9 @@ GRADIENT, INTEGRATED, OCCLUSION, WHOLE = CLAIM_METHODS
 def part(enrichment: float, behind: float | None = 1.0) -> dict[str, Any]:
     """Return a component that lags by `behind`, give or take .5."""
     ci95, lag = [enrichment - 0.2, enrichment + 0.2], None if behind is None else [behind - 0.5, behind + 0.5]
-    return {"share": 0.1, "duration": 0.1, "enrichment": enrichment, "ci95": ci95, "behind": lag}
+    return {
+        "share": 0.1, "duration": 0.1, "enrichment": enrichment, "ci95": [0.0, 9.0], "joint95": ci95, "behind": lag,
+    }  # fmt: skip
 
 
 def entry(**changes: Any) -> dict[str, Any]:
@@ -60,6 +62,8 @@ def test_a_component_is_named_where_nothing_speaks_against_it() -> None:
     assert found.why == (
         "by gradient-attention, integrated-gradients, occlusion, component-occlusion: 4 of 4 maps shown; "
         "first in all draws with moved boundaries; first in all models trained again; "
+        "not checked against a re-initialised model for component-occlusion; "
+        "not checked against a model trained on permuted labels for component-occlusion; "
         "not checked under moved boundaries for component-occlusion"
     )
 

@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from transecg_core.attribution.components import durations, in_favour, shares, shown_by_few, summarise
+from transecg_core.attribution.components import (
+    durations,
+    in_favour,
+    left_in_favour,
+    shares,
+    shown_by_few,
+    summarise,
+    summary,
+)
 from transecg_core.attribution.intervals import mean_over_people, person_means, resample_counts
 from transecg_core.attribution.judgement import MIN_PEOPLE, leader
 from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS
@@ -23,7 +31,7 @@ def test_shares_are_bounded_by_one_and_sum_to_it_in_favour(map_BL, code_BL):
     assert np.isnan(share_BK[~some]).all()
     np.testing.assert_allclose(shares(np.abs(map_BL), code_BL)[some].sum(axis=1), 1, rtol=1e-5)
     found_BK = in_favour(share_BK[some])
-    speaks = (share_BK[some] > 0).any(axis=1)
+    speaks = np.clip(share_BK[some], 0, None).sum(axis=1) > 1e-6
     np.testing.assert_allclose(found_BK[speaks].sum(axis=1), 1)
     assert not found_BK[~speaks].any()
     assert (found_BK >= 0).all()
@@ -88,6 +96,33 @@ def test_a_component_of_a_few_people_has_no_figure_and_counts_as_undefined(have,
     assert rows["undefined"]["duration"] == pytest.approx(undefined if told else undefined + time)
     for what in ("share", "duration"):
         assert sum(row[what] for row in rows.values() if row[what] is not None) == pytest.approx(1)
+
+
+def test_what_leads_by_chance_alone_is_rarely_above_its_duration_for_sure():
+    """Every component has what its duration gives it, and people differ: one is largest all the same."""
+    duration_K = np.array([0.12, 0.08, 0.12, 0.1, 0.2, 0.38, 0.0])
+    alone = jointly = 0
+    for seed in range(150):
+        noise_PK = np.random.default_rng(seed).normal(size=(40, 7)) * np.sqrt(duration_K) * 0.5
+        share_PK = duration_K + noise_PK
+        share_PK /= np.abs(share_PK).sum(axis=1, keepdims=True)
+        rows = summary(share_PK, np.tile(duration_K, (40, 1)), 200, seed)
+        first = rows[leader(rows)]
+        alone += first["ci95"][0] > 1
+        jointly += first["joint95"][0] > 1
+    assert alone > 12  # the control: single intervals of the largest of six err far more often than 1 in 40
+    assert jointly <= 8
+
+
+def test_what_cancels_exactly_leaves_nothing():
+    """Rounding of single precision must not become the whole of what is left."""
+    map_BL = np.random.default_rng(0).normal(size=(20, 160)).astype(np.float32)
+    map_BL = np.concatenate([map_BL, -map_BL * np.float32(1 / 3)])
+    code_BL = np.tile(np.repeat(np.arange(4, dtype=np.uint8), 40), (40, 1))
+    assert summarise(map_BL, code_BL, np.tile(np.arange(20), 2), 100, 0) == {}
+    assert left_in_favour(map_BL, code_BL, np.tile(np.arange(20), 2)) < 1e-6
+    big = summarise(np.full((20, 160), 3e37, np.float32), code_BL[:20], np.arange(20), 50, 0)
+    assert big["P"]["enrichment"] == pytest.approx(1)
 
 
 def test_what_is_left_over_of_a_few_people_has_no_enrichment():

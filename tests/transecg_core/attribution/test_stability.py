@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transecg_core.attribution.components import summarise
+from transecg_core.attribution.components import shown_by_few, summarise
 from transecg_core.attribution.stability import (
     UNDEFINED,
     Moved,
+    _stretches,
     enrichments,
     mean_enrichment,
     moved,
@@ -18,6 +19,7 @@ from transecg_core.attribution.stability import (
 )
 from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS
 
+NOBODY_K = np.zeros(len(COMPONENTS), dtype=bool)
 LENGTHS = {"TP": 25, "P": 25, "PQ": 15, "QRS": 25, "ST": 20, "T": 55}
 CODE_L = np.concatenate([np.full(n, COMPONENT_CODE[name]) for name, n in LENGTHS.items()] + [np.full(35, 5)])
 CODE_BL = np.tile(CODE_L, (4, 1))
@@ -68,7 +70,25 @@ def test_without_moves_the_sums_are_those_of_the_table():
     for code, name in enumerate(COMPONENTS[:-1]):
         assert found_K[code] == pytest.approx(rows[name]["enrichment"])
     assert np.isnan(found_K[UNDEFINED])
-    assert mean_enrichment(map_BL, code_BL, person_B)[:-1] == pytest.approx(found_K[:-1])
+    assert mean_enrichment(map_BL, code_BL, person_B, NOBODY_K)[:-1] == pytest.approx(found_K[:-1])
+
+
+def test_a_component_of_a_few_people_counts_as_undefined_everywhere_alike():
+    """P is shown by 5 of 20: the table, the jitter and the models trained again must fold it alike."""
+    rng = np.random.default_rng(0)
+    code_BL = np.repeat(CODE_BL[:1], 20, axis=0)
+    code_BL[5:][code_BL[5:] == COMPONENT_CODE["P"]] = COMPONENT_CODE["TP"]
+    map_BL, person_B = rng.normal(0.4, 1, (20, 200)), np.arange(20)
+    map_BL[:, code_BL[0] == COMPONENT_CODE["P"]] -= 1.5
+    rows, few_K = summarise(map_BL, code_BL, person_B, 20, 0), shown_by_few(code_BL, person_B)
+    still = Moved(*(part[None] if k == 0 else part for k, part in enumerate(_stretches(code_BL))))
+    for found_K in (
+        mean_enrichment(map_BL, code_BL, person_B, few_K),
+        enrichments(map_BL, still, person_B, few_K)[0],
+    ):
+        assert np.isnan(found_K[COMPONENT_CODE["P"]])
+        for name in ("PQ", "QRS", "ST", "T", "TP"):
+            assert found_K[COMPONENT_CODE[name]] == pytest.approx(rows[name]["enrichment"])
 
 
 def test_relevance_inside_a_wave_stays_first_and_relevance_at_a_boundary_does_not():
@@ -88,7 +108,7 @@ def test_nothing_delineated_has_no_first_component():
     assert share_first(found, None) is None
     empty = enrichments(np.full((4, 200), np.nan), cut, PERSON_B)
     assert ranges(empty) == {}
-    assert np.isnan(mean_enrichment(np.zeros((4, 200)), CODE_BL, PERSON_B)).all()
+    assert np.isnan(mean_enrichment(np.zeros((4, 200)), CODE_BL, PERSON_B, NOBODY_K)).all()
 
 
 def test_the_entry_says_null_for_what_was_not_measured():

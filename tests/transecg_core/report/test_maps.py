@@ -96,14 +96,14 @@ def test_the_judge_begins_a_maps_own_failing_as_the_page_expects() -> None:
     bad, good = Estimate(-0.1, -0.2, 0.0), Estimate(0.2, 0.1, 0.3)
     able, unable = Competence(True, "learned"), Competence(False, NEAR_CHANCE)
     for faithful, shifted in ((bad, good), (good, bad)):
-        shown, reason = judge("occlusion", 40, able, faithful, shifted, False, MODEL)
+        shown, reason = judge("occlusion", 40, able, faithful, shifted, False, MODEL, 0.4)
         assert not shown
         assert reason.startswith(OWN_TEST)
-        assert judge("occlusion", 40, unable, faithful, shifted, False, MODEL)[1].startswith(
+        assert judge("occlusion", 40, unable, faithful, shifted, False, MODEL, 0.4)[1].startswith(
             f"{NEAR_CHANCE}; "
         )
     for key, value in (("randomised_correlation", 1.0), ("knockout_agreement", -1.0)):
-        shown, reason = judge("occlusion", 40, able, good, good, False, MODEL | {key: value})
+        shown, reason = judge("occlusion", 40, able, good, good, False, MODEL | {key: value}, 0.4)
         assert not shown
         assert reason.startswith(OWN_TEST)
 
