@@ -202,8 +202,9 @@ def donors(cohort: AuditCohort, seed: int) -> np.ndarray:
     """Return for each window `DONORS` windows of other people at its site, (K, B, L), drawn at random.
 
     Occlusion puts their patches in place of a window's own. A constant fill (zero, a straight line)
-    makes beats that no heart makes, and the model's answer to those is not what it uses. Insertion and deletion fill with the mean training beat, so that
-    occlusion isn't judged by its own yardstick. Without other people, the fill is that mean beat too.
+    makes beats that no heart makes, and the model's answer to those is not what it uses. Insertion and
+    deletion fill with the mean training beat, so that occlusion isn't judged by its own yardstick. Without
+    other people, the fill is that mean beat too.
     """
     rng = np.random.default_rng(seed)
     fill_KBL = np.repeat(cohort.fill_BL[None], DONORS, axis=0)
