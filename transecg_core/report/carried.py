@@ -11,7 +11,8 @@ from transecg_core.report.useful import generalises
 NOT_SCORED = "participant"
 """The identity head never leaves its site and has no score on people it never saw."""
 NOT_SHOWN = "not shown above the majority guess on people never trained on"
-MAX_REASON = 400
+MOST = 120
+"""Characters of a refusal in the verdict; the maps' own part has more of it."""
 
 
 class Named(NamedTuple):
@@ -33,15 +34,13 @@ def named(report: Mapping[str, Any], task: str) -> Named:
     if task != NOT_SCORED and not generalises(report, task):
         return Named(None, (), NOT_SHOWN, False)
     component, components, why = claim(report["attribution"][task], report["manifest"]["config"].get("patch"))
-    if not components and len(why) > MAX_REASON:
-        why = _shortened(why)
     return Named(component, components, why, True)
 
 
-def _shortened(why: str) -> str:
-    """Return the first reasons, as many as fit in `MAX_REASON` characters but one at least, and how many more there are."""
+def shortened(why: str, most: int) -> str:
+    """Return the first reasons, as many as fit in so many characters but one at least, and how many more there are."""
     reasons = why.split("; ")
-    fits = [n for n in range(2, len(reasons)) if len("; ".join(reasons[:n])) <= MAX_REASON]
+    fits = [n for n in range(2, len(reasons) + 1) if len("; ".join(reasons[:n])) <= most]
     kept = max(fits, default=1)
     more = len(reasons) - kept
     return "; ".join(reasons[:kept]) + (f"; and {more} more against it" if more else "")
@@ -77,7 +76,7 @@ def carried(report: Mapping[str, Any], quick: bool) -> list[str]:
         if found.components:
             told.setdefault(relies(found), []).append(f"{task} ({found.why})")
         elif found.learned:
-            silent.setdefault(found.why, []).append(task)
+            silent.setdefault(shortened(found.why, MOST), []).append(task)
         else:
             unlearned.append(task)
     out = [f"{said[0].upper()}{said[1:]}, for {', '.join(tasks)}." for said, tasks in sorted(told.items())]

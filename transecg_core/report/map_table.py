@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from transecg_core.attribution.methods import CLAIM_METHODS
-from transecg_core.report.carried import Named, named, relies
+from transecg_core.report.carried import Named, named, relies, shortened
 from transecg_core.report.methods import BESIDE, in_order
 from transecg_core.report.numbers import NOTHING, figure
 
 Report = Mapping[str, Any]
 Entry = Mapping[str, Any]
+MOST = 400
+"""Characters of a refusal."""
+
 OWN_TEST = ("no better than", "looks like the map of", "does not agree with")
 """How a map's reason begins where it fails a test of its own, see `transecg_core.attribution.judgement.judge`."""
 
@@ -45,7 +48,7 @@ def conclusion(report: Report, task: str, quick: bool) -> str:
         return "no conclusion (profile quick)"
     found: Named = named(report, task)
     if not found.components:
-        return f"no component may be named: {found.why}"
+        return f"no component may be named: {shortened(found.why, MOST)}"
     return f"{relies(found)} ({found.why})"
 
 

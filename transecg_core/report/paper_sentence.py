@@ -71,5 +71,5 @@ def _judged(entry: Mapping[str, Any], task: str) -> str:
 def _instead(report: Mapping[str, Any], task: str) -> str:
     found = named(report, task)
     if not found.components:
-        return f"Nor may another component be named for {task}: {found.why}."
+        return f"Nor may another component be named for {task}."
     return f"May be said: {relies(found)}, for {task} ({found.why})."
