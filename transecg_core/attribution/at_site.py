@@ -266,9 +266,8 @@ def _told(
     of_N = np.isin(what.person_N, sorted(people[question]))
     used_N = of_N & np.isfinite(what.share_NK).all(axis=1)
     # The time is that of all their windows: those without relevance are no reason to forget what they lack.
-    share_PK = person_means(what.share_NK[used_N], what.person_N[used_N])
     found = summary(
-        share_PK,
+        person_means(what.share_NK[used_N], what.person_N[used_N]),
         person_means(what.duration_NK[of_N], what.person_N[of_N]),
         cfg.settings.bootstrap,
         _seed(cfg, site, "people", question.task),

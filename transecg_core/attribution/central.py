@@ -19,7 +19,7 @@ from transecg_core.attribution.checks import (
     means_where_known,
 )
 from transecg_core.attribution.competence import Competence, class_competence, identification_competence
-from transecg_core.attribution.components import left_in_favour, shown_by_few, summarise
+from transecg_core.attribution.components import left_in_favour, of_people, shown_by_few, summary
 from transecg_core.attribution.gains import Gain, gains
 from transecg_core.attribution.group import PERSON_TASKS, Group, explain
 from transecg_core.attribution.intervals import Estimate, mean_over_people
@@ -166,13 +166,14 @@ def _entry(
         return _nothing("the map, or the model's answer to changed windows, is not finite")
     person_B = cohort.person_B[rows_B]
     seed = seed_for(ctx.seed, "attribution", "people", task)
-    components = summarise(map_BL[rows_B], cohort.component_BL[rows_B], person_B, ctx.bootstrap, seed)
+    _, share_PK, duration_PK = of_people(map_BL[rows_B], cohort.component_BL[rows_B], person_B)
+    components = summary(share_PK, duration_PK, ctx.bootstrap, seed)
     faithful, shifted = _gained(ctx, group, task, gain, judged_B)
     control = evidence.gain["random"][task]
     known_B = asked_B & np.isfinite(control.shifted_B + control.random_B)
     control_passes = bool(known_B.any()) and passes(*_gained(ctx, group, task, control, known_B))
     people = len(np.unique(cohort.person_B[judged_B]))
-    left = left_in_favour(map_BL[rows_B], cohort.component_BL[rows_B], person_B)
+    left = left_in_favour(share_PK)
     checks = _checks(group, task, method, evidence, rows_B, leader(components))
     shown, reason = judge(method, people, competence, faithful, shifted, control_passes, checks, left)
     if not components:

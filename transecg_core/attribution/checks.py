@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from transecg_core.attribution.components import durations, shares
+from transecg_core.attribution.components import durations, of_people
 from transecg_core.attribution.faithfulness import rank_correlation
 from transecg_core.attribution.group import Group, Targets, maps_of, spread_rows
 from transecg_core.attribution.intervals import person_means
@@ -93,14 +93,10 @@ def knockout_agreement(
     drop_BK
         From `knocked_out`.
     """
-    share_BK = shares(map_BL, component_BL)
-    usable_B = np.isfinite(share_BK[:, 0])
-    if not usable_B.any():
+    usable_B, share_PK, duration_PK = of_people(map_BL, component_BL, person_B)
+    if not len(share_PK):
         return None
-    person_B = person_B[usable_B]
-    share_PK = person_means(share_BK[usable_B], person_B)
-    duration_PK = person_means(durations(component_BL[usable_B]), person_B)
-    drop_PK = means_where_known(drop_BK[usable_B], person_B)
+    drop_PK = means_where_known(drop_BK[usable_B], person_B[usable_B])
     with np.errstate(invalid="ignore", divide="ignore"):
         density_PK = np.where(duration_PK > 0, share_PK / duration_PK, np.nan)
     both_PK = np.isfinite(density_PK) & np.isfinite(drop_PK)

@@ -102,9 +102,9 @@ def _known(used: Mapping[str, Entry]) -> list[str]:
 
 
 def _above_one(entry: Entry, component: str) -> bool:
-    part = entry["components"].get(component) or {}
     # Which components are named is chosen by the same figures, so their intervals must hold for all at once.
-    interval = part.get("joint95") or part.get("ci95")
+    # Reports without such intervals name none.
+    interval = (entry["components"].get(component) or {}).get("joint95")
     return interval is not None and bool(interval[0] > 1)
 
 

@@ -44,15 +44,12 @@ def in_favour(share_RK: np.ndarray) -> np.ndarray:
     return found_RK
 
 
-def left_in_favour(relevance_BL: np.ndarray, component_BL: np.ndarray, person_B: np.ndarray) -> float:
+def left_in_favour(share_PK: np.ndarray) -> float:
     """Return how much of all relevance, for and against, is left in favour of the target over people, 0 to 1.
 
     Shares are of this; where little is left, little speaks for anything.
     """
-    share_BK = shares(relevance_BL, component_BL)
-    usable_B = np.isfinite(share_BK[:, 0])
-    mean_K = person_means(share_BK[usable_B], person_B[usable_B]).mean(axis=0) if usable_B.any() else 0.0
-    return float(np.clip(mean_K, 0, None).sum())
+    return float(np.clip(share_PK.mean(axis=0), 0, None).sum()) if len(share_PK) else 0.0
 
 
 def enrichment(share_RK: np.ndarray, duration_RK: np.ndarray) -> np.ndarray:
@@ -64,6 +61,20 @@ def enrichment(share_RK: np.ndarray, duration_RK: np.ndarray) -> np.ndarray:
 def durations(component_BL: np.ndarray) -> np.ndarray:
     """Return the share of each window's samples per component, (B, K); rows sum to 1."""
     return np.stack([(component_BL == code).mean(axis=1) for code in range(len(COMPONENTS))], axis=1)
+
+
+def of_people(
+    relevance_BL: np.ndarray, component_BL: np.ndarray, person_B: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return which windows have any relevance (B,), and each of their people's mean `shares` and durations, (P, K)."""
+    share_BK = shares(relevance_BL, component_BL)
+    usable_B = np.isfinite(share_BK[:, 0])
+    person_U = person_B[usable_B]
+    return (
+        usable_B,
+        person_means(share_BK[usable_B], person_U),
+        person_means(durations(component_BL[usable_B]), person_U),
+    )
 
 
 def shown_by_few(component_BL: np.ndarray, person_B: np.ndarray) -> np.ndarray:
@@ -93,12 +104,7 @@ def summarise(
     person_B
         Person index per window; people are resampled, and weigh the same.
     """
-    share_BK = shares(relevance_BL, component_BL)
-    usable_B = np.isfinite(share_BK[:, 0])
-    if not usable_B.any():
-        return {}
-    share_PK = person_means(share_BK[usable_B], person_B[usable_B])
-    duration_PK = person_means(durations(component_BL[usable_B]), person_B[usable_B])
+    _, share_PK, duration_PK = of_people(relevance_BL, component_BL, person_B)
     return summary(share_PK, duration_PK, resamples, seed)
 
 
@@ -106,6 +112,8 @@ def summary(
     share_PK: np.ndarray, duration_PK: np.ndarray, resamples: int, seed: int
 ) -> dict[str, dict[str, Any]]:
     """Return what `summarise` does, from each person's mean shares and durations."""
+    if not len(share_PK):
+        return {}
     people_K = (duration_PK > 0).sum(axis=0)
     few_K = (people_K > 0) & (people_K < MIN_PEOPLE) & (np.arange(len(COMPONENTS)) != UNDEFINED)
     share_PK, duration_PK = folded(share_PK, few_K), folded(duration_PK, few_K)

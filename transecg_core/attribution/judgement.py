@@ -20,7 +20,7 @@ A map that hardly changes with the model shows the signal (Adebayo et al., Sanit
 Random scores have 0 and a map that never saw the model 1; there is no sharp limit between, and half way is a
 convention. Its size counts: the sign of what a model that learned nothing answers is a coin's.
 Maps by whole components (`methods.BY_COMPONENT`) aren't held to it: of so few levels, unrelated ones reach it
-one time in five.
+often.
 """
 
 NULL_MODELS = {

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from transecg_core.attribution.components import durations, enrichment, folded, shares
-from transecg_core.attribution.intervals import person_means
+from transecg_core.attribution.components import enrichment, folded, of_people
 from transecg_core.cohorts.schema import COMPONENT_CODE, COMPONENTS
 from transecg_core.signals.schema import FS_HZ
 
@@ -87,9 +86,7 @@ def _stretches(component_BL: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return edge_BM, code_BM
 
 
-def enrichments(
-    map_BL: np.ndarray, cut: Moved, person_B: np.ndarray, few_K: np.ndarray | None = None
-) -> np.ndarray:
+def enrichments(map_BL: np.ndarray, cut: Moved, person_B: np.ndarray, few_K: np.ndarray) -> np.ndarray:
     """Return the enrichment of every component in every draw, of the mean over people, (D, K).
 
     NaN where nobody has the component. Windows without relevance are left out.
@@ -113,7 +110,6 @@ def enrichments(
     weight_BMK = _weights(person_B[usable_B])[:, None, None] * np.eye(len(COMPONENTS))[cut.code_BM[usable_B]]
     share_DK = np.tensordot(share_DBM, weight_BMK, axes=2)
     duration_DK = np.tensordot(duration_DBM, weight_BMK, axes=2)
-    few_K = np.zeros(len(COMPONENTS), dtype=bool) if few_K is None else few_K
     return enrichment(folded(share_DK, few_K), folded(duration_DK, few_K))
 
 
@@ -152,13 +148,11 @@ def mean_enrichment(
     few_K
         Components that count as ``undefined``, of all windows that are explained: these may be some of them.
     """
-    share_BK = shares(map_BL, component_BL)
-    usable_B = np.isfinite(share_BK[:, 0])
-    if not usable_B.any():
+    _, share_PK, duration_PK = of_people(map_BL, component_BL, person_B)
+    if not len(share_PK):
         return np.full(len(COMPONENTS), np.nan)
     share_1K, duration_1K = (
-        folded(person_means(value_BK[usable_B], person_B[usable_B]).mean(axis=0, keepdims=True), few_K)
-        for value_BK in (share_BK, durations(component_BL))
+        folded(value_PK.mean(axis=0, keepdims=True), few_K) for value_PK in (share_PK, duration_PK)
     )
     found_K: np.ndarray = enrichment(share_1K, duration_1K)[0]
     return found_K

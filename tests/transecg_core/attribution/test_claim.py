@@ -192,6 +192,16 @@ def test_reports_before_these_checks_make_no_claim() -> None:
     assert claim({}, 5).components == ()
 
 
+def test_reports_without_joint_intervals_name_nothing() -> None:
+    old = all_shown()
+    for one in old.values():
+        for row in one["components"].values():
+            del row["joint95"]
+    found = claim(old, 5)
+    assert found[:2] == (None, ())
+    assert "occlusion puts no component clearly above its share of the time" in found.why
+
+
 def test_reports_without_paired_leads_rank_nothing() -> None:
     old = all_shown()
     for one in old.values():

@@ -10,6 +10,7 @@ from transecg_core.attribution.components import (
     durations,
     in_favour,
     left_in_favour,
+    of_people,
     shares,
     shown_by_few,
     summarise,
@@ -120,7 +121,7 @@ def test_what_cancels_exactly_leaves_nothing():
     map_BL = np.concatenate([map_BL, -map_BL * np.float32(1 / 3)])
     code_BL = np.tile(np.repeat(np.arange(4, dtype=np.uint8), 40), (40, 1))
     assert summarise(map_BL, code_BL, np.tile(np.arange(20), 2), 100, 0) == {}
-    assert left_in_favour(map_BL, code_BL, np.tile(np.arange(20), 2)) < 1e-6
+    assert left_in_favour(of_people(map_BL, code_BL, np.tile(np.arange(20), 2))[1]) < 1e-6
     big = summarise(np.full((20, 160), 3e37, np.float32), code_BL[:20], np.arange(20), 50, 0)
     assert big["P"]["enrichment"] == pytest.approx(1)
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from transecg_core.attribution.checks import knockout_agreement
 from transecg_core.attribution.competence import Competence
+from transecg_core.attribution.faithfulness import rank_correlation
 from transecg_core.attribution.intervals import Estimate
 from transecg_core.attribution.judgement import SHOWS_THE_SIGNAL, judge, leader, passes
 from transecg_core.attribution.methods import BY_COMPONENT, METHODS
@@ -93,3 +96,24 @@ def test_undefined_never_leads():
     assert leader(parts) == "QRS"
     assert leader({"undefined": {"enrichment": 1.0}, "P": {"enrichment": None}}) is None
     assert leader({"QRS": {"enrichment": 0.0}}) is None
+
+
+def test_why_maps_of_few_levels_are_not_held_to_null_models():
+    """Unrelated maps of six levels often correlate by .5 or more over the tokens; maps by patch never do."""
+    rng, code_T = np.random.default_rng(0), np.repeat(np.arange(6), (5, 3, 5, 4, 9, 14))
+    by_wave = [rank_correlation(rng.random(6)[code_T][None], rng.random(6)[code_T][None]) for _ in range(300)]
+    by_patch = [rank_correlation(rng.random((1, 40)), rng.random((1, 40))) for _ in range(300)]
+    assert np.mean(np.abs(by_wave) >= SHOWS_THE_SIGNAL) > 0.15
+    assert np.mean(np.abs(by_patch) >= SHOWS_THE_SIGNAL) < 0.02
+
+
+def test_agreement_above_zero_is_a_weak_test():
+    """A map that has nothing to do with the drops agrees with them half of the time."""
+    rng, code_L = np.random.default_rng(0), np.repeat(np.arange(6, dtype=np.uint8), 5)
+    passed = 0
+    for _ in range(200):
+        wave_K, drop_K = rng.random(6), rng.random(7)
+        map_BL = wave_K[code_L] + 0.05 * rng.random((20, 30))
+        drop_BK = drop_K + 0.05 * rng.random((20, 7))
+        passed += knockout_agreement(map_BL, drop_BK, np.tile(code_L, (20, 1)), np.arange(20)) > 0
+    assert 70 <= passed <= 130

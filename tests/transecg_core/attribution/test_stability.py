@@ -56,7 +56,7 @@ def test_any_delineation_stays_in_order_and_covers_the_window(codes, seed):
     assert (np.diff(cut.edge_DBM, axis=2) >= 0).all()
     assert (cut.edge_DBM[:, :, 0] == 0).all()
     assert (cut.edge_DBM[:, :, -1] == 60).all()
-    found = enrichments(np.ones(code_BL.shape), cut, np.array([0, 1]))
+    found = enrichments(np.ones(code_BL.shape), cut, np.array([0, 1]), NOBODY_K)
     assert np.allclose(found[np.isfinite(found)], 1)  # a map without preference has none under any boundaries
 
 
@@ -65,7 +65,7 @@ def test_without_moves_the_sums_are_those_of_the_table():
     code_BL, person_B = np.tile(CODE_L, (16, 1)), np.repeat(np.arange(12), [2, 1, 1] * 4)
     map_BL = rng.normal(size=code_BL.shape)
     still = Moved(np.tile(np.array(EDGES), (1, 16, 1)), np.tile([5, 0, 1, 2, 3, 4, 5], (16, 1)))
-    found_K = enrichments(map_BL, still, person_B)[0]
+    found_K = enrichments(map_BL, still, person_B, NOBODY_K)[0]
     rows = summarise(map_BL, code_BL, person_B, 10, 0)
     for code, name in enumerate(COMPONENTS[:-1]):
         assert found_K[code] == pytest.approx(rows[name]["enrichment"])
@@ -93,20 +93,20 @@ def test_a_component_of_a_few_people_counts_as_undefined_everywhere_alike():
 
 def test_relevance_inside_a_wave_stays_first_and_relevance_at_a_boundary_does_not():
     cut = moved(CODE_BL, np.zeros(4), seed=2)
-    inside = enrichments(_peak(77), cut, PERSON_B)
+    inside = enrichments(_peak(77), cut, PERSON_B, NOBODY_K)
     assert share_first(inside, "QRS") == 1.0
     assert ranges(inside)["QRS"][0] > 5
-    edge = enrichments(_peak(89.5, 1.0), cut, PERSON_B)
+    edge = enrichments(_peak(89.5, 1.0), cut, PERSON_B, NOBODY_K)
     assert 0.2 < share_first(edge, "QRS") < 0.8
     assert share_first(edge, "QRS") + share_first(edge, "ST") == pytest.approx(1)
 
 
 def test_nothing_delineated_has_no_first_component():
     cut = moved(np.full((4, 200), UNDEFINED), np.arange(4), seed=0)
-    found = enrichments(_peak(77), cut, PERSON_B)
+    found = enrichments(_peak(77), cut, PERSON_B, NOBODY_K)
     assert set(ranges(found)) == {"undefined"}
     assert share_first(found, None) is None
-    empty = enrichments(np.full((4, 200), np.nan), cut, PERSON_B)
+    empty = enrichments(np.full((4, 200), np.nan), cut, PERSON_B, NOBODY_K)
     assert ranges(empty) == {}
     assert np.isnan(mean_enrichment(np.zeros((4, 200)), CODE_BL, PERSON_B, NOBODY_K)).all()
 

@@ -30,7 +30,8 @@ def shares(leader: str, lift: float = 2.6) -> dict[str, Any]:
             else None
         )
         parts[name] = {
-            "share": raw[name] / total, "duration": share, "enrichment": enrichment, "ci95": ci95, "behind": behind,
+            "share": raw[name] / total, "duration": share, "enrichment": enrichment, "ci95": ci95, "joint95": ci95,
+            "behind": behind,
         }  # fmt: skip
     return parts
 

@@ -70,16 +70,16 @@ def test_how_many_are_named_and_whether_one_is_first(rich_report, lift, narrow, 
     for entry in rich_report["attribution"]["sex"].values():
         parts = entry["components"]
         for name in parts:
-            parts[name].update(enrichment=0.5, ci95=[0.3, 0.7], behind=[1.0, 2.0])
+            parts[name].update(enrichment=0.5, joint95=[0.3, 0.7], behind=[1.0, 2.0])
         behind = [2.0 - lift - narrow, 2.0 - lift + narrow]
-        parts["QRS"].update(enrichment=lift, ci95=[lift - narrow, lift + narrow], behind=behind)
-        parts["T"].update(enrichment=2.0, ci95=[1.8, 2.2], behind=None)
+        parts["QRS"].update(enrichment=lift, joint95=[lift - narrow, lift + narrow], behind=behind)
+        parts["T"].update(enrichment=2.0, joint95=[1.8, 2.2], behind=None)
     assert words in relies(named(rich_report, "sex"))
 
 
 def test_long_refusals_end_between_two_reasons(rich_report) -> None:
     for entry in rich_report["attribution"]["sex"].values():
-        entry["components"]["T"]["ci95"] = [0.9, 9.0]
+        entry["components"]["T"]["joint95"] = [0.9, 9.0]
         if entry["stability"]:
             entry["stability"] |= {
                 "jitter_first": 0.1,

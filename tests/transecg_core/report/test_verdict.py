@@ -141,7 +141,7 @@ def test_a_component_needs_an_interval_above_one(rich_report) -> None:
     for methods in rich_report["attribution"].values():
         for entry in methods.values():
             for part in entry["components"].values():
-                part["ci95"] = [0.5, 4.0]
+                part["joint95"] = [0.5, 4.0]
     text = said(rich_report, "Carried by")
     assert "duration explains" not in text
     assert "No conclusion" in text
