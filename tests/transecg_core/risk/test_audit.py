@@ -76,6 +76,7 @@ def test_twins_are_linked_across_sites_and_never_each_others_impostor(fakes):
     assert pick(rows, "raw-correlation", "rank-1").n_participants == 12 + 3 * 2
 
 
+@pytest.mark.audit
 def test_noise_only_stays_silent(fakes):
     """No identity, no membership: false alarms over 20 federations and all C attacks are counted."""
     alarms, rank1, aucs = 0, [], []
@@ -91,6 +92,7 @@ def test_noise_only_stays_silent(fakes):
     assert alarms <= 6  # of 40 at a nominal 5 %: more than 6 has probability below .01
 
 
+@pytest.mark.audit
 def test_shuffled_coins_are_at_one_half(fakes):
     context = fakes.build(fakes.recipe(sites=2, people=24, mark=True))
     values, covered = [], 0

@@ -58,6 +58,7 @@ def held(context):
     }
 
 
+@pytest.mark.audit
 @pytest.mark.parametrize("name", ["pca", "fiducial"])
 def test_hearts_of_their_own_are_found_and_one_heart_is_not(name, fakes):
     context = fakes.build(fakes.recipe(sites=2, people=14))
