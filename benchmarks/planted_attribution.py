@@ -3,7 +3,7 @@
 `python benchmarks/planted_attribution.py [CARRIER...] [--seeds N] [--rows FILE]` makes federations of synthetic
 people whose identity lives in one component (`simulations.planted_waves`), trains each as a run does, and
 prints two tables. One federation takes about a minute of one core. ``--rows`` keeps finished
-federations as lines of JSON, and an interrupted command goes on after the last one.
+federations as lines of JSON, and an interrupted command goes on after the last one. ``--rounds`` trains longer or shorter.
 Status 1: with the methods that may carry a claim, more than one admitted plant was not recovered.
 """
 
@@ -18,6 +18,7 @@ from simulations.engines.workers import single_thread
 from simulations.planted_rows import admissions, line, oracle_table, read, recovered, recovery_table
 from simulations.planted_waves import Found, config, play, wave
 from transecg_core.cohorts.synthetic_plants import WAVE_PLANTS
+from transecg_core.config import RunConfig
 
 CARRIERS = (*WAVE_PLANTS, "none")
 FORGIVEN = 1
@@ -26,7 +27,11 @@ FORGIVEN = 1
 
 def main() -> int:
     """Play what is not in the rows yet, and print the tables."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
+    if arguments.rounds and arguments.rows:
+        parser.error("--rows doesn't tell rounds apart: leave out --rows, or --rounds")
+    options = {"num-server-rounds": arguments.rounds} if arguments.rounds else {}
     single_thread()
     done: dict[tuple[str, int], Found] = {}
     if arguments.rows and arguments.rows.exists():
@@ -37,7 +42,7 @@ def main() -> int:
         for carrier in arguments.carriers or CARRIERS:
             if (carrier, seed) not in done:
                 print(f"{carrier}: seed {seed}", file=sys.stderr, flush=True)
-                done[carrier, seed] = play(wave(carrier), config(seed))
+                done[carrier, seed] = play(wave(carrier), config(seed, **options))
                 if arguments.rows:
                     with arguments.rows.open("a") as file:
                         file.write(line(done[carrier, seed]) + "\n")
@@ -45,11 +50,10 @@ def main() -> int:
         carrier: [done[carrier, seed] for seed in range(arguments.seeds)]
         for carrier in arguments.carriers or CARRIERS
     }
-    return _print(chosen, arguments.seeds)
+    return _print(chosen, arguments.seeds, config(0, **options))
 
 
-def _print(chosen: Mapping[str, Sequence[Found]], seeds: int) -> int:
-    cfg = config(0)
+def _print(chosen: Mapping[str, Sequence[Found]], seeds: int, cfg: RunConfig) -> int:
     print(
         f"{len(cfg.site_names)} sites of {cfg.people} people, {cfg.rounds} rounds of {cfg.steps} steps, "
         f"seeds 0 to {seeds - 1}, {cfg.settings.attribution_windows} windows explained\n"
@@ -67,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("carriers", nargs="*", metavar="CARRIER", help="plants [all of them and none]")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... of each")
+    parser.add_argument("--rounds", type=int, default=None, help="rounds of training [the full profile's]")
     parser.add_argument("--rows", type=Path, default=None, help="file that keeps finished federations")
     return parser
 
