@@ -6,7 +6,7 @@ PICTURES = """
 <section id="beat">
 <h2>What the model looks at</h2>
 {% if beats %}
-<p class="lead">One mean beat of the cohort, never one person's signal. Thicker and darker: more relevance, scaled within each map.
+<p class="lead">One mean beat of the cohort, never one person's signal. Thicker and darker: more relevance, scaled within each map, however little of it is left in favour once it is added up over people (the table below tells how much).
 <span class="scale"></span>none to most. P, QRS and T are shaded. Maps that may count towards a claim come first, raw attention and rollout beside them; a map that fails a check is grey.</p>
 {% for task in beats %}
 <h3>Task: {{ task.name }}</h3>
