@@ -6,6 +6,7 @@ Only maps that may be shown count. A run whose model is near chance has no map, 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -51,9 +52,12 @@ def _map(arms: Arms, task: str, method: str) -> dict[str, Any]:
     """Return in how many runs of each arm a map is shown, and why it is not in the others."""
     told = {}
     for arm, runs in arms.items():
-        entries = [report["attribution"].get(task, {}).get(method) for report in runs.values()]
+        explained = [report["attribution"].get(task) for report in runs.values()]
+        entries = [methods.get(method) if methods else None for methods in explained]
         hidden = [
-            "not measured" if e is None else _why(e["reason"]) for e in entries if not (e and e["shown"])
+            _hidden(methods, entry)
+            for methods, entry in zip(explained, entries, strict=True)
+            if not (entry and entry["shown"])
         ]
         told[arm] = {
             "shown": sum(bool(entry and entry["shown"]) for entry in entries),
@@ -63,9 +67,16 @@ def _map(arms: Arms, task: str, method: str) -> dict[str, Any]:
     return {"task": task, "method": method, "arms": told}
 
 
+def _hidden(methods: Mapping[str, Any] | None, entry: Mapping[str, Any] | None) -> str:
+    """Return why a run shows no map of a task by a method."""
+    if methods is None:
+        return "these runs have no head for it"
+    return "not measured" if entry is None else _why(entry["reason"])
+
+
 def _why(reason: str | None) -> str:
     """Return a reason without its figures, so that equal reasons of several runs are told once."""
-    return short(reason).partition(": ")[0]
+    return re.sub(r" \(-?[0-9.]+\)$", "", short(reason).partition(": ")[0])
 
 
 def _parts(report: Report, task: str, method: str, site: str) -> Mapping[str, Any]:
@@ -100,9 +111,25 @@ def _rows(arms: Arms, cells: Cells, task: str, method: str, site: str) -> list[d
         out.append({
             "task": task, "method": method, "site": site, "component": component,
             "duration": math.fsum(durations) / len(durations),
-            "arms": {arm: enrichment[arm] | {"share": share[arm]["estimate"]} for arm in arms},
+            "arms": {
+                arm: cell | {"estimate": _possible(cell["estimate"]), "share": _possible(share[arm]["estimate"], 1.0)}
+                for arm, cell in enrichment.items()
+            },
         })  # fmt: skip
     return out
+
+
+def _possible(estimate: Mapping[str, Any], most: float = math.inf) -> dict[str, Any]:
+    """Return an estimate whose interval holds only values that can be: not below 0, nor above `most`.
+
+    Relevance against the target is cut off at zero. Where that happened on every seed, seeds
+    that agree say nothing of how far below it was, and there is no interval.
+    """
+    if estimate["ci95"] is None:
+        return dict(estimate)
+    low, high = estimate["ci95"]
+    cut = estimate["mean"] == 0 and low == high
+    return {**estimate, "ci95": None if cut else [max(low, 0.0), min(high, most)]}
 
 
 def moved(rows: Sequence[Mapping[str, Any]], task: str, arm: str) -> dict[str, dict[str, float]]:

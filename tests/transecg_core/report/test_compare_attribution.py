@@ -143,3 +143,28 @@ def test_a_comparison_from_before_has_no_such_section(arms) -> None:
     validate(document, "compare.schema.json")
     assert 'id="attribution"' not in comparison_page(document)
     assert attribution_sentence(document, "epsilon=8") == ""
+
+
+def test_an_interval_holds_only_what_a_share_can_be(arms) -> None:
+    """Three seeds far apart give a t interval far outside of 0 and 1, and three zeros one without width."""
+    for seed, part in enumerate((0.0, 0.1, 0.98)):
+        parts = arms["best"][seed]["attribution"]["sex"]["occlusion"]["components"]
+        parts["T"] |= {"share": part, "enrichment": 3 * part}
+        parts["PQ"] |= {"share": 0.0, "enrichment": 0.0}
+    best = row(compare(arms), "T")["arms"]["best"]
+    assert best["share"]["ci95"] == [0.0, 1.0]
+    assert best["estimate"]["ci95"][0] == 0.0
+    assert best["estimate"]["ci95"][1] > 3.0
+    cut = row(compare(arms), "PQ")["arms"]["best"]
+    assert cut["estimate"] == {"mean": 0.0, "ci95": None, "n": 3}
+    assert cut["share"]["ci95"] is None
+
+
+def test_reasons_are_told_once_whatever_their_figures(arms) -> None:
+    for seed, figure in enumerate(("-0.02", "0.00", "-0.12")):
+        entry = arms["best"][seed]["attribution"]["sex"]["occlusion"]
+        entry |= {"shown": False, "reason": f"does not agree with knock-out ({figure}); and more"}
+        del arms["epsilon=8"][seed]["attribution"]["sex"]
+    told = next(m for m in compare(arms)["attribution"]["maps"] if m["method"] == "occlusion")["arms"]
+    assert told["best"]["reasons"] == ["does not agree with knock-out"]
+    assert told["epsilon=8"]["reasons"] == ["these runs have no head for it"]
