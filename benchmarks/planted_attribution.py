@@ -29,9 +29,9 @@ def main() -> int:
     """Play what is not in the rows yet, and print the tables."""
     parser = _parser()
     arguments = parser.parse_args()
-    if arguments.rounds and arguments.rows:
+    if arguments.rounds is not None and arguments.rows:
         parser.error("--rows doesn't tell rounds apart: leave out --rows, or --rounds")
-    options = {"num-server-rounds": arguments.rounds} if arguments.rounds else {}
+    options = {} if arguments.rounds is None else {"num-server-rounds": arguments.rounds}
     single_thread()
     done: dict[tuple[str, int], Found] = {}
     if arguments.rows and arguments.rows.exists():

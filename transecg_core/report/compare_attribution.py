@@ -70,7 +70,7 @@ def _map(arms: Arms, task: str, method: str) -> dict[str, Any]:
 def _hidden(methods: Mapping[str, Any] | None, entry: Mapping[str, Any] | None) -> str:
     """Return why a run shows no map of a task by a method."""
     if methods is None:
-        return "these runs have no head for it"
+        return "these runs do not explain it"
     return "not measured" if entry is None else _why(entry["reason"])
 
 

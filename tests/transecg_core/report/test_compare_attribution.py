@@ -151,11 +151,13 @@ def test_an_interval_holds_only_what_a_share_can_be(arms) -> None:
         parts = arms["best"][seed]["attribution"]["sex"]["occlusion"]["components"]
         parts["T"] |= {"share": part, "enrichment": 3 * part}
         parts["PQ"] |= {"share": 0.0, "enrichment": 0.0}
-    best = row(compare(arms), "T")["arms"]["best"]
+    document = compare(arms)
+    validate(document, "compare.schema.json")
+    best = row(document, "T")["arms"]["best"]
     assert best["share"]["ci95"] == [0.0, 1.0]
     assert best["estimate"]["ci95"][0] == 0.0
     assert best["estimate"]["ci95"][1] > 3.0
-    cut = row(compare(arms), "PQ")["arms"]["best"]
+    cut = row(document, "PQ")["arms"]["best"]
     assert cut["estimate"] == {"mean": 0.0, "ci95": None, "n": 3}
     assert cut["share"]["ci95"] is None
 
@@ -167,4 +169,4 @@ def test_reasons_are_told_once_whatever_their_figures(arms) -> None:
         del arms["epsilon=8"][seed]["attribution"]["sex"]
     told = next(m for m in compare(arms)["attribution"]["maps"] if m["method"] == "occlusion")["arms"]
     assert told["best"]["reasons"] == ["does not agree with knock-out"]
-    assert told["epsilon=8"]["reasons"] == ["these runs have no head for it"]
+    assert told["epsilon=8"]["reasons"] == ["these runs do not explain it"]
