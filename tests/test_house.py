@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -50,3 +52,19 @@ def test_one_module_imports_opacus_and_nobody_unpickles() -> None:
     ] == []
     texts = {f: f.read_text(encoding="utf-8") for f in files}
     assert [f for f, text in texts.items() if "torch.load(" in text or "allow_pickle=True" in text] == []
+
+
+def test_every_tier_that_plain_pytest_skips_is_required_in_ci(request: pytest.FixtureRequest) -> None:
+    """A tier that plain pytest skips and that is declared nowhere would never run."""
+    skipped = next(p.TIERS for p in request.config.pluginmanager.get_plugins() if hasattr(p, "TIERS"))
+    pytest_options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]
+    marked = [line.partition(":")[0] for line in pytest_options["ini_options"]["markers"]]
+    assert sorted(skipped) == sorted(marked)
+    plan = json.loads((ROOT / ".ci" / "tiers.json").read_text(encoding="utf-8"))
+    by_name = {tier["name"]: tier for tier in plan["tiers"]}
+    assert set(by_name) == {"default", *skipped}
+    assert all(tier["required"] for tier in by_name.values())
+    assert {name: tier["arguments"] for name, tier in by_name.items()} == {
+        "default": [],
+        **{name: ["-m", name] for name in skipped},
+    }
