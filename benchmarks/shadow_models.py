@@ -16,6 +16,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -61,7 +62,7 @@ def timed(work: Callable[[], T]) -> tuple[T, Taken]:
 
 def sequential(cfg: RunConfig, sites: list[Site], count: int) -> Models:
     """Train the models one after the other, as a run's sites do, on one thread."""
-    kept, together.steps_of = together.steps_of, lambda cfg: one_by_one
+    kept, together.steps_of = together.steps_of, lambda cfg: partial(one_by_one, bound=False)
     cores, together._cores = together._cores, lambda: 1
     try:
         return train_audit_models(cfg, sites, count, lambda line: None)

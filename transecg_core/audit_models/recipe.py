@@ -60,14 +60,18 @@ Steps = Callable[[RunConfig, Sequence[tuple[Site, SiteRound]]], None]
 """Takes one round's steps at every site, in place."""
 
 
-def one_by_one(cfg: RunConfig, round_: Sequence[tuple[Site, SiteRound]]) -> None:
-    """Take one round's steps at one site after the other, exactly as the sites of a run do."""
+def one_by_one(cfg: RunConfig, round_: Sequence[tuple[Site, SiteRound]], bound: bool = True) -> None:
+    """Take one round's steps at one site after the other, exactly as the sites of a run do.
+
+    `bound` makes the noise hang on the weights' very bytes, as a run's does; without it the seed, the
+    site and the round alone decide, and training that differs by rounding gets the same noise.
+    """
     for site, at in round_:
         if cfg.privacy == "none":
             plain_steps(cfg, at)
             continue
         counts = public_counts(cfg, site.people)
-        weights_hash = digest(shared_state(at.model)) if guaranteed(cfg) else ""
+        weights_hash = digest(shared_state(at.model)) if bound and guaranteed(cfg) else ""
         seed = noise_seed(cfg, at.name, at.number, weights_hash)
         private_steps(cfg, at.model, at.data, at.number, planned_mechanism(cfg, *counts), counts, seed)
 

@@ -21,10 +21,8 @@ because torch's CPU generator is not cryptographic.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -37,13 +35,10 @@ from transecg_core.model.heads import SiteModel
 from transecg_core.privacy.accounting import Mechanism
 from transecg_core.privacy.noise import RandomSource, source_for
 from transecg_core.training.bookkeeping import BookKeeper, UnitGradients
-from transecg_core.training.local import TrainingSet, TrainLog, augment, optimizer_for, window_losses
-from transecg_core.training.sampling import PrivateSpec, check_cap, draw_units, pad_units
+from transecg_core.training.local import TrainingSet, TrainLog, optimizer_for, window_losses
+from transecg_core.training.sampling import PrivateSpec, check_cap, draw_units, passes, unit_batch
 
 __all__ = ["PrivateSpec", "PrivateTrainer", "opacus_epsilon", "train_private"]
-
-MAX_WINDOWS_PER_PASS = 128
-"""Larger draws are accumulated in equal passes of at most this many windows, to bound memory."""
 
 LARGEST_WEIGHT = 100.0
 """In the weights that private training starts from; trained ones stay below 10."""
@@ -97,7 +92,7 @@ class _NoisyOptimizer(DPOptimizerFastGradientClipping):
         if found is None:
             total = torch.zeros(sum(p.numel() for p in params), dtype=torch.float64)
         else:
-            factor_U = _clip_factors(found.norm_U, self.max_grad_norm)
+            factor_U = clip_factors(found.norm_U, self.max_grad_norm)
             total = found.weighted_sum(factor_U, params).double()
         self.unit_gradients = None  # used once: a pass that leaves none must not add the last one again
         for p, part in _split(total, params):
@@ -127,7 +122,7 @@ def _split(flat: Tensor, parameters: Sequence[Any]) -> Iterator[tuple[Any, Tenso
         yield p, part.view_as(p)
 
 
-def _clip_factors(norm_U: Tensor, clip_norm: float) -> Tensor:
+def clip_factors(norm_U: Tensor, clip_norm: float) -> Tensor:
     """Return what each unit's gradient is multiplied by (U,); 0 where its norm is not finite.
 
     Such a unit counts as absent, and nobody can see that it was: stopping instead would answer,
@@ -203,15 +198,12 @@ class PrivateTrainer:
         if not self.model.training:
             self.model.train()
         groups = self.draw(data)
-        size = max(1, MAX_WINDOWS_PER_PASS // self.spec.group)
-        count = max(1, math.ceil(len(groups) / size))
-        edges = [len(groups) * i // count for i in range(count + 1)]
-        passes = [groups[start:end] for start, end in pairwise(edges)]
+        parts = passes(groups, self.spec) or [[]]  # an empty draw, too, is a step
         loss = 0.0
         self._optimizer.begin()
-        for index, some in enumerate(passes):
+        for index, some in enumerate(parts):
             loss += self._backward(data, some, index)
-            self._optimizer.signal_skip_step(index < len(passes) - 1)
+            self._optimizer.signal_skip_step(index < len(parts) - 1)
             self._optimizer.step()
         self._optimizer.zero_grad()
         return loss / len(groups) if groups else None
@@ -224,16 +216,13 @@ class PrivateTrainer:
         """Leave every unit's gradient to the optimizer; return the sum of the units' losses."""
         if not groups:
             return 0.0
-        rows_UG, weight_UG = pad_units(groups, self.spec.group)
-        rows_B = torch.from_numpy(rows_UG.ravel())
-        x_BL = data.x_NL[rows_B]
-        if self._augmentation:
-            seed = self._source.seed("augment", self._optimizer.steps_taken, index)
-            x_BL = augment(x_BL, torch.Generator().manual_seed(seed))
-        targets_B = {task: target[rows_B] for task, target in data.targets.items()}
-        weight_B = torch.from_numpy(weight_UG.ravel()).to(x_BL.dtype)
+        seed = (
+            self._source.seed("augment", self._optimizer.steps_taken, index) if self._augmentation else None
+        )
+        batch = unit_batch(data, groups, self.spec, seed)
         loss, self._optimizer.unit_gradients = self._gradients.backward(
-            lambda: (window_losses(self.model, x_BL, targets_B) * weight_B).sum(), len(rows_UG)
+            lambda: (window_losses(self.model, batch.x_BL, batch.targets_B) * batch.weight_B).sum(),
+            batch.units,
         )
         return loss
 

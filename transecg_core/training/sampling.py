@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from transecg_core.privacy.accounting import Mechanism, Unit
 from transecg_core.privacy.noise import RandomSource
-from transecg_core.training.local import TrainingSet
+from transecg_core.training.local import TrainingSet, augment
 
 SMALLEST_CLIP = 1e-9
 """Squares of numbers below 1e-19 vanish in float32; gradients that small must not need clipping."""
@@ -85,6 +88,9 @@ def draw_units(data: TrainingSet, spec: PrivateSpec, source: RandomSource, step:
     return [rows for rows in groups if len(rows)]
 
 
+MAX_WINDOWS_PER_PASS = 128
+"""Larger draws are accumulated in equal passes of at most this many windows, to bound memory."""
+
 MIN_ROWS = 32
 """Least rows of a pass: a small draw is filled up with rows of weight 0.
 
@@ -111,6 +117,46 @@ def _side_by_side(groups: Sequence[np.ndarray], size: int) -> tuple[np.ndarray, 
     place_G = np.arange(size)
     rows = np.concatenate(groups)[first_U1 + np.where(place_G < count_U1, place_G, 0)]
     return rows, np.where(place_G < count_U1, 1.0 / count_U1, 0.0)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one pass computes: B rows, equally many consecutive ones of every unit.
+
+    Attributes
+    ----------
+    x_BL
+        Augmented windows.
+    targets_B
+        Task -> int64 targets.
+    weight_B
+        What each row's loss counts for its unit: one over the unit's windows, 0 for padding.
+    units
+        Units, padding included.
+    """
+
+    x_BL: Tensor
+    targets_B: Mapping[str, Tensor]
+    weight_B: Tensor
+    units: int
+
+
+def passes(groups: Sequence[np.ndarray], spec: PrivateSpec) -> list[Sequence[np.ndarray]]:
+    """Return the drawn units in equal parts of at most `MAX_WINDOWS_PER_PASS` rows; none of an empty draw."""
+    count = math.ceil(len(groups) / max(1, MAX_WINDOWS_PER_PASS // spec.group))
+    edges = [len(groups) * i // count for i in range(count + 1)] if count else []
+    return [groups[start:end] for start, end in pairwise(edges)]
+
+
+def unit_batch(data: TrainingSet, groups: Sequence[np.ndarray], spec: PrivateSpec, seed: int | None) -> Batch:
+    """Return the batch of some drawn units; `seed` is that of the augmentation, None for none."""
+    rows_UG, weight_UG = pad_units(groups, spec.group)
+    rows_B = torch.from_numpy(rows_UG.ravel())
+    x_BL = data.x_NL[rows_B]
+    if seed is not None:
+        x_BL = augment(x_BL, torch.Generator().manual_seed(seed))
+    targets_B = {task: target[rows_B] for task, target in data.targets.items()}
+    return Batch(x_BL, targets_B, torch.from_numpy(weight_UG.ravel()).to(x_BL.dtype), len(rows_UG))
 
 
 def check_cap(data: TrainingSet, spec: PrivateSpec) -> None:

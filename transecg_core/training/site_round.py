@@ -14,6 +14,7 @@ from transecg_core.privacy.accounting import Mechanism
 from transecg_core.seeds import seed_for
 from transecg_core.sites import Site, available_tasks, participant_slots, site_training_set
 from transecg_core.training.local import TrainingSet, TrainLog, cosine, train_local
+from transecg_core.training.sampling import PrivateSpec
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,15 @@ def plain_steps(cfg: RunConfig, at: SiteRound) -> TrainLog:
     )  # fmt: skip
 
 
+def private_spec(cfg: RunConfig, mechanism: Mechanism, counts: tuple[float, float]) -> PrivateSpec:
+    """Return what a private step does at a site with the public constants `counts` (people, windows)."""
+    return PrivateSpec(
+        unit=mechanism.unit, sigma=mechanism.sigma, clip_norm=cfg.clip_norm, q=mechanism.q,
+        expected=sampling(cfg, *counts)[1], windows_per_draw=cfg.draw_windows,
+        max_windows=mechanism.max_windows,
+    )  # fmt: skip
+
+
 def private_steps(
     cfg: RunConfig, model: SiteModel, data: TrainingSet, number: int, mechanism: Mechanism,
     counts: tuple[float, float], seed: int | None,
@@ -113,12 +123,8 @@ def private_steps(
     seed
         `noise_seed` in a simulation; None draws from the operating system's cryptographic generator.
     """
-    from transecg_core.training.private import PrivateSpec, train_private  # Opacus takes seconds to import
+    from transecg_core.training.private import train_private  # Opacus takes seconds to import
 
-    spec = PrivateSpec(
-        unit=mechanism.unit, sigma=mechanism.sigma, clip_norm=cfg.clip_norm, q=mechanism.q,
-        expected=sampling(cfg, *counts)[1], windows_per_draw=cfg.draw_windows,
-        max_windows=mechanism.max_windows,
-    )  # fmt: skip
+    spec = private_spec(cfg, mechanism, counts)
     rate, first = cosine(cfg.rate, cfg.rounds * cfg.steps), first_step(cfg, number)
     return train_private(model, data, spec, steps=cfg.steps, lr_schedule=lambda s: rate(first + s), seed=seed)

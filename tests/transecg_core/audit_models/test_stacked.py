@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from transecg_core.audit_models.recipe import one_by_one, train_recipe
-from transecg_core.audit_models.stacked import Stack, embed, side_by_side
+from transecg_core.audit_models.stacked import Stack, side_by_side
+from transecg_core.audit_models.stacked_encoder import embed
 from transecg_core.cohorts import open_site
 from transecg_core.config import RunConfig, parse
 from transecg_core.model.heads import SiteModel, new_site_model, set_trainable

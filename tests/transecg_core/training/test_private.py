@@ -14,7 +14,7 @@ from tiny_site import CLIP, PEOPLE, cohort, flat, loop_gradients, model, spec, s
 from torch import nn
 
 import transecg_core
-from transecg_core.training import private
+from transecg_core.training import private, sampling
 from transecg_core.training.local import TrainingSet
 from transecg_core.training.private import PrivateTrainer, train_private
 
@@ -85,7 +85,7 @@ def test_a_step_is_the_sum_of_jointly_clipped_gradients_over_the_fixed_count(uni
 
 
 def test_a_step_that_was_broken_off_leaves_nothing_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private, "MAX_WINDOWS_PER_PASS", 6)
+    monkeypatch.setattr(sampling, "MAX_WINDOWS_PER_PASS", 6)
     data, m, twin = cohort(), model(), model()
     with trainer(m, spec(q=1.0)) as t:
         honest = t._backward
@@ -138,7 +138,7 @@ def test_noise_has_the_claimed_scale_and_is_white(seed: int | None) -> None:
 
 def test_large_draws_in_several_passes_are_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:
     once = sum_of_clipped(cohort(), spec(q=1.0), 0, PrivateTrainer)
-    monkeypatch.setattr(private, "MAX_WINDOWS_PER_PASS", 6)
+    monkeypatch.setattr(sampling, "MAX_WINDOWS_PER_PASS", 6)
     torch.testing.assert_close(
         sum_of_clipped(cohort(), spec(q=1.0), 0, PrivateTrainer), once, rtol=1e-5, atol=1e-6
     )
