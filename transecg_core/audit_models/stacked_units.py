@@ -48,7 +48,9 @@ class UnitWeights(nn.Module):
         self.flat_P = nn.Parameter(torch.cat([p.detach().flatten() for p in self._trained.values()]))
 
     def gradients(self, batch: Batch) -> Tensor:
-        """Return the gradient (U, P) of every unit's loss."""
+        """Return the gradient (U, P) of every unit's loss; zeros where the site has no label of any task."""
+        if not batch.targets_B:
+            return torch.zeros(batch.units, len(self.flat_P))
         copies_UP = self.flat_P.detach().expand(batch.units, -1).requires_grad_()
         parts = copies_UP.split([p.numel() for p in self._trained.values()], dim=1)  # type: ignore[no-untyped-call]
         own = zip(self._trained.items(), parts, strict=True)

@@ -92,6 +92,14 @@ def test_an_empty_draw_adds_its_noise() -> None:
         agree(before, at.model)
 
 
+def test_a_site_without_any_label_adds_its_noise() -> None:
+    at = site()
+    at = replace(at, data=TrainingSet(at.data.x_NL, at.data.participant_N, {}))
+    expected = reference(at, SPECS["participant"], 7)
+    _train(CFG, at, SPECS["participant"], source_for(7))
+    agree(expected, at.model)
+
+
 @pytest.mark.parametrize("clip_norm", [1e-3, 1e3])
 def test_each_unit_s_gradient_is_clipped_by_itself(clip_norm: float) -> None:
     """Without noise, all clipped and none clipped."""
